@@ -53,7 +53,7 @@ impl<'c> Lease<'c> {
     ) -> Result<Self, Lost> {
         let connect = Connection::connect(&config.address, &config.stream_key);
         let connection = match timeout(pace.connect_timeout, connect).await {
-            Ok(connection) => connection.map_err(Lost::log)?,
+            Ok(connection) => connection.map_err(|error| Lost::log(error, &config.stream_key))?,
             Err(_) => return Err(Lost::silent("the log did not answer")),
         };
         let owner = format!("{name:016x}.");
@@ -68,7 +68,7 @@ impl<'c> Lease<'c> {
             let asked = Instant::now();
             let (key, holder, time) = (&lease.key, &lease.holder, config.lease);
             let taken = lease.connection.take_lease(key, &owner, holder, time).await;
-            if taken.map_err(Lost::log)? {
+            if taken.map_err(|error| Lost::log(error, key))? {
                 lease.until.send_replace(end_of(asked, time));
                 return Ok(lease);
             }
@@ -104,7 +104,7 @@ impl<'c> Lease<'c> {
                 Ok(Ok(false)) | Err(_) => return Lost::Lease,
                 // Such as for want of replicas: nobody else takes it before its end.
                 Ok(Err(Error::Refused(_))) => {}
-                Ok(Err(error)) => return Lost::log(error),
+                Ok(Err(error)) => return Lost::log(error, key),
             }
         }
     }
@@ -125,9 +125,10 @@ fn end_of(asked: Instant, lease: Duration) -> Instant {
 pub(super) async fn mark(config: &Forwarding, pace: Pace, hub: &Hub) -> Result<(), Lost> {
     let mark = async {
         let connect = Connection::connect(&config.address, &config.stream_key);
-        let mut connection = connect.await.map_err(Lost::log)?;
+        let failed = |error| Lost::log(error, &config.stream_key);
+        let mut connection = connect.await.map_err(failed)?;
         let id = connection.append_marker(Marker::Lost).await;
-        let id = id.map_err(Lost::log)?;
+        let id = id.map_err(failed)?;
         hub.wait_for_head(id).await;
         Ok(())
     };

@@ -16,7 +16,7 @@ pub(super) enum Lost {
     /// The server may be cut off from the publishers.
     #[error("{0}")]
     Orphaned(&'static str),
-    #[error("the server has refused a command: {0}")]
+    #[error("{0}")]
     Refused(String),
     /// The log did not say whether it has an event.
     #[error("an event may or may not have been written to the log: {0}")]
@@ -42,17 +42,24 @@ impl Lost {
         Self::Closed(error.to_string())
     }
 
-    /// The log, which has the lease, cannot be used.
-    pub(super) fn log(error: Error) -> Self {
+    /// The server of the channels has refused a command.
+    pub(super) fn refused(error: &str) -> Self {
+        Self::Refused(format!("the server has refused a command: {error}"))
+    }
+
+    /// The log, which has the lease, cannot be used; `key` is the one that was.
+    pub(super) fn log(error: Error, key: &str) -> Self {
         match error {
-            Error::Refused(refused) => Self::Refused(refused.to_string()),
+            Error::Refused(refused) => Self::Refused(format!(
+                "the log has refused a command for its key `{key}`: {refused}"
+            )),
             error => Self::Closed(error.to_string()),
         }
     }
 
     pub(super) fn redis(error: redis::RedisError) -> Self {
         match error.code() {
-            Some(_) => Self::Refused(error.to_string()),
+            Some(_) => Self::refused(&error.to_string()),
             None => Self::Closed(error.to_string()),
         }
     }

@@ -56,7 +56,7 @@ impl Subscription {
         }
         while due > 0 {
             match subscription.frame().await? {
-                Frame::One(Item::Error(error)) => return Err(Lost::Refused(error)),
+                Frame::One(Item::Error(error)) => return Err(Lost::refused(&error)),
                 Frame::Array(items) if is_confirmation(&items) => due -= 1,
                 _ => {}
             }
@@ -81,7 +81,7 @@ impl Subscription {
             let words: Vec<&[u8]> = words.map(str::as_bytes).collect();
             self.write(&command(&words)).await?;
             if let Frame::One(Item::Error(error)) = self.frame().await? {
-                return Err(Lost::Refused(error));
+                return Err(Lost::refused(&error));
             }
         }
         self.write(&command(&[b"CLIENT", b"SETNAME", b"fantail-pubsub"]))
@@ -129,7 +129,7 @@ impl Subscription {
     pub(super) fn arrived(&mut self) -> Result<Option<Arrived>, Lost> {
         while let Some(frame) = self.reader.next_frame()? {
             match frame {
-                Frame::One(Item::Error(error)) => return Err(Lost::Refused(error)),
+                Frame::One(Item::Error(error)) => return Err(Lost::refused(&error)),
                 Frame::One(_) => {}
                 Frame::Array(items) => {
                     if let Some(message) = message(&items) {
