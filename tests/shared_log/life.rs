@@ -160,6 +160,27 @@ fn metrics_and_readiness_say_how_the_node_stands_to_its_log() {
     assert_eq!(ready.status, 200);
 }
 
+/// It was "refilling" for as long as the log was away, and ready for new clients.
+#[test]
+fn a_new_program_that_does_not_find_the_log_said_that_it_was_ready() {
+    let server = Server::start();
+    let node = server.node(&["--log-lost-unready", "1s"]);
+    drop(server);
+    let is_ready = || node.admin_get("/readyz").status == 200;
+    wait_until("the former program is not ready", || !is_ready());
+    let upgraded = Command::new(PROGRAM)
+        .args(["upgrade", "--admin-listen", &node.admin.to_string()])
+        .output()
+        .expect("the program");
+    assert!(upgraded.status.success(), "{}", node.logged());
+    wait_until("the new program is not ready", || !is_ready());
+    let page = node.admin_get("/metrics").body;
+    assert!(
+        page.contains("fantail_log_state{state=\"away\"} 1"),
+        "{page}"
+    );
+}
+
 /// A master whose last replica has been away for `repl-backlog-ttl` gives its history another name.
 /// Nodes that had connected before and after it took it for two servers, and each named it again after
 /// the other.

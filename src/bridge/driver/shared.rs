@@ -162,10 +162,16 @@ impl Shared {
         *self.standing.lock() = standing;
     }
 
-    /// Notes that the connection to the log is lost.
-    pub(super) fn lose(&self, why: String) {
+    /// Notes that the connection to the log is lost. A node that does not serve yet goes on with its
+    /// refill.
+    pub(super) fn lose(&self, why: String, is_serving: bool) {
         let mut standing = self.standing.lock();
-        if let Standing::Live { .. } = *standing {
+        let is_new = match *standing {
+            Standing::Live { .. } => true,
+            Standing::Refilling { .. } => is_serving,
+            Standing::Away { .. } => false,
+        };
+        if is_new {
             let since = Instant::now();
             *standing = Standing::Away { since };
         }

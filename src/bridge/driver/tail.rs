@@ -108,7 +108,8 @@ impl Tail {
             }
             self.shared.live.send_replace(None);
             let was_live = matches!(self.shared.standing(), Standing::Live { .. });
-            self.shared.lose(error.to_string());
+            let is_serving = was_live || matches!(self.begin, Beginning::At { .. });
+            self.shared.lose(error.to_string(), is_serving);
             self.shared.metrics.reconnects.add(1);
             // A connection may come and go many times a second.
             static LOST: OnceAMinute = OnceAMinute::new();
