@@ -315,8 +315,11 @@ impl Session {
         self.check_reason(&reason, (from, to), &covered, world, data);
         let position = position_of(id);
         let is_fork = |hole: &Hole| hole.cause == HoleCause::Forked && hole.after == from;
+        // The loss may have become part of a longer one since.
+        let was_fork = |hole: &Hole| is_fork(hole) && hole.through == to;
+        let lost = covered.iter().any(is_fork) || world.past_holes.iter().any(was_fork);
         assert!(
-            reason == "unknown" || self.seen_through <= from || covered.iter().any(is_fork),
+            reason == "unknown" || self.seen_through <= from || lost,
             "the gap begins before what the client has seen: {data} {self:?}"
         );
         assert!(
