@@ -20,7 +20,7 @@
 //! What cannot be read is [`Item::Unreadable`] with its reason, never an error: one bad entry must
 //! not stop a node.
 
-use std::hash::{DefaultHasher, Hasher};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::follow::Marker;
 use crate::core::event::{EventId, IdForm};
@@ -81,7 +81,8 @@ pub struct Content {
 /// An entry that was read.
 #[derive(Clone, Debug)]
 pub struct Read {
-    /// A hash of its id and of all fields: another entry in its place has another one.
+    /// A digest of its id and of all fields (XXH3): another entry in its place has another one. It is the
+    /// same in all builds.
     pub print: u64,
     /// The marker, if it is one.
     pub marker: Option<Marker>,
@@ -159,15 +160,13 @@ pub fn of_erase(topic: &str, token: Token) -> Fields {
 /// Reads an entry.
 #[must_use]
 pub fn read<'f>(id: EventId, fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> Read {
-    let mut hasher = DefaultHasher::new();
-    hasher.write_u64(id.get());
+    let mut print = id.get();
     let mut known = Known::default();
     let mut fault = None;
     let mut bytes = 0;
     for (name, value) in fields {
         for part in [name, value] {
-            hasher.write_usize(part.len());
-            hasher.write(part);
+            print = xxh3_64_with_seed(part, print);
             bytes += part.len();
         }
         if fault.is_none() {
@@ -187,7 +186,7 @@ pub fn read<'f>(id: EventId, fields: impl Iterator<Item = (&'f [u8], &'f [u8])>)
         Err(Fault::Unreadable(reason)) => (None, Item::Unreadable(reason)),
     };
     Read {
-        print: hasher.finish(),
+        print,
         marker,
         content: Content { item, token, bytes },
     }

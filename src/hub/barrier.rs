@@ -143,6 +143,10 @@ mod tests {
             unreachable!("nothing is listed")
         }
 
+        fn print_of(&self, _: EventId) -> Option<u64> {
+            unreachable!("no one asks")
+        }
+
         fn roster_name(&self) -> u64 {
             unreachable!("no one asks")
         }

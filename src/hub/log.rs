@@ -282,6 +282,10 @@ pub trait Log: Send + Sync + 'static {
     /// The subscriber with this UUID, on any node.
     fn subscriber(&self, id: Uuid) -> BoxFuture<'_, Result<Option<Listed>, Away>>;
 
+    /// A digest of the entry `head`, the newest one that the node has applied, if it is known. Another
+    /// process that goes on from there can tell by it that the log still has this entry.
+    fn print_of(&self, head: EventId) -> Option<u64>;
+
     /// The name of this node's roster.
     fn roster_name(&self) -> u64;
 

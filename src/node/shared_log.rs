@@ -14,6 +14,7 @@ use super::{ServerError, config, past};
 use crate::bridge::driver::{Beginning, Driver, LogConfig, contact};
 use crate::hub::{Hub, HubConfig, Order, Room};
 use crate::settings::Settings;
+use crate::state::NodeRecord;
 
 /// Name of the part.
 const NAME: &str = "the log";
@@ -58,10 +59,14 @@ impl SharedLog {
         .await
     }
 
-    /// Joins the hub of a node that takes over, with the name of its roster.
-    pub(super) fn take_over(log: LogConfig, hub: &Hub, roster: Option<u64>) -> Self {
-        let head = hub.head();
-        Self::join(log, hub, Beginning::At { head, roster }).0
+    /// Joins the hub of a node that takes over.
+    pub(super) fn take_over(log: LogConfig, hub: &Hub, former: &NodeRecord) -> Self {
+        let begin = Beginning::At {
+            head: hub.head(),
+            print: former.log_print,
+            roster: former.roster,
+        };
+        Self::join(log, hub, begin).0
     }
 
     fn join(

@@ -84,9 +84,8 @@ impl Node {
         let (hub, directory, keys) = match (&mut take_over, log) {
             (Some(take_over), _) => {
                 let hub = take_over.hub(config::hub(&settings), room).await?;
-                let roster = take_over.roster();
                 joined = config::shared_log(&settings)
-                    .map(|log| SharedLog::take_over(log, &hub, roster));
+                    .map(|log| SharedLog::take_over(log, &hub, take_over.node()));
                 (hub, directory.retake(take_over.state_lock()), None)
             }
             (None, Some((hub, log))) => {

@@ -7,7 +7,7 @@ use crate::admin::{UpgradeReport, Upgrades};
 use crate::clock::unix_ms;
 use crate::hub::{Hub, HubConfig, Room};
 use crate::settings::Settings;
-use crate::state::{KeySetRecord, Port};
+use crate::state::{KeySetRecord, NodeRecord, Port};
 use crate::{ingest, server};
 
 use super::inherited::{Activated, Inherited, Listening};
@@ -83,9 +83,9 @@ impl TakeOver {
         std::mem::take(&mut self.handover.key_sets)
     }
 
-    /// The name of the node's roster in its log.
-    pub(super) fn roster(&self) -> Option<u64> {
-        self.handover.node.roster
+    /// What the former program said of the node as a whole.
+    pub(super) fn node(&self) -> &NodeRecord {
+        &self.handover.node
     }
 
     /// The hub with all streams.

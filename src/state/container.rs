@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::{Section, StateError};
 
 /// The version of the format that is written. It rises with every change.
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 
 /// The oldest version of a reader that understands what is written.
 pub const READER_VERSION_MIN: u32 = 1;

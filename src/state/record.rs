@@ -48,6 +48,8 @@ pub struct NodeRecord {
     pub state_lock: Option<u32>,
     /// Name of the node's roster in its log.
     pub roster: Option<u64>,
+    /// Digest of the log's entry that is the newest one of the history, if it is known.
+    pub log_print: Option<u64>,
 }
 
 /// A key set, as its URL answered.

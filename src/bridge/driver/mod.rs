@@ -78,6 +78,8 @@ pub enum Beginning {
     At {
         /// The entry.
         head: EventId,
+        /// The entry's digest, if it is known.
+        print: Option<u64>,
         /// The name of its roster, if it had one.
         roster: Option<u64>,
     },

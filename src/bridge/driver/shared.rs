@@ -69,6 +69,8 @@ pub(super) struct Shared {
     pub(super) queued: Notify,
     /// The newest id that was applied, or told as lost.
     pub(super) head: watch::Sender<EventId>,
+    /// The newest entry that was applied, with its digest.
+    pub(super) print: Mutex<Option<(EventId, u64)>>,
     /// The server of which the tail has applied everything; none while it is behind.
     pub(super) live: watch::Sender<Option<u64>>,
     /// Times that a part of the log was lost, or never read.
@@ -104,6 +106,7 @@ impl Shared {
             metrics,
             queued: Notify::new(),
             head: watch::Sender::new(head),
+            print: Mutex::default(),
             live: watch::Sender::new(None),
             losses: AtomicU64::new(0),
             standing: Mutex::new(Standing::Refilling { behind: 0 }),
@@ -402,6 +405,11 @@ impl Log for Shared {
 
     fn subscriber(&self, id: Uuid) -> BoxFuture<'_, Result<Option<Listed>, Away>> {
         Box::pin(self.read_rosters(async move |reader| reader.subscriber(id).await))
+    }
+
+    fn print_of(&self, head: EventId) -> Option<u64> {
+        let newest = *self.print.lock();
+        newest.filter(|(id, _)| *id == head).map(|(_, print)| print)
     }
 
     fn roster_name(&self) -> u64 {

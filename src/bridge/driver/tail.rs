@@ -155,6 +155,8 @@ impl Tail {
                 Ok(answer) => follower.answer(answer),
                 Err(stop) => return stop,
             }
+            let head = *self.shared.head.borrow();
+            *self.shared.print.lock() = follower.print_of(head).map(|print| (head, print));
             if is_live {
                 backoff.succeeded();
             }
@@ -186,7 +188,11 @@ impl Tail {
         if OrderMark::of_birth(birth) != self.hub.mark() {
             return Err(Stop::Fatal(TailError::NewOrder));
         }
-        Ok(Follower::new(birth, Start::At(self.hub.head())))
+        let print = match self.begin {
+            Beginning::At { print, .. } => print,
+            Beginning::Fresh(_) => None,
+        };
+        Ok(Follower::new(birth, Start::At(self.hub.head(), print)))
     }
 
     async fn take(

@@ -181,8 +181,8 @@ pub enum Answer<T> {
 pub enum Start {
     /// The node has nothing of the log, and begins above this id.
     Above(EventId),
-    /// The node has read up to this entry.
-    At(EventId),
+    /// The node has read up to this entry, with this digest if it is known.
+    At(EventId, Option<u64>),
 }
 
 /// Follows a log. See the [module](self).
@@ -252,7 +252,7 @@ impl<T> Follower<T> {
     pub fn new(birth: u128, start: Start) -> Self {
         let (head, trail) = match start {
             Start::Above(floor) => (floor, Trail::default()),
-            Start::At(head) => (head, Trail::at(head)),
+            Start::At(head, print) => (head, Trail::at(head, print)),
         };
         Self {
             birth,
@@ -265,7 +265,7 @@ impl<T> Follower<T> {
             facts: None,
             facts_at: None,
             state: State::Connect,
-            is_unproven: matches!(start, Start::At(_)),
+            is_unproven: matches!(start, Start::At(..)),
             term: None,
             is_named: false,
             lost: None,
@@ -280,6 +280,12 @@ impl<T> Follower<T> {
     #[must_use]
     pub fn head(&self) -> EventId {
         self.head
+    }
+
+    /// The digest of an entry that was read lately.
+    #[must_use]
+    pub fn print_of(&self, id: EventId) -> Option<u64> {
+        self.trail.print(id)
     }
 
     /// Whether the node has all that the log had lately, and on which server.

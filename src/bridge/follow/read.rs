@@ -147,12 +147,14 @@ impl<T> Follower<T> {
             match step {
                 None => batch.push(entry),
                 Some(step) => {
-                    // A hole ends with its marker, so the order comes there by itself.
-                    if !matches!(step, Step::Break(_)) {
-                        batch.push(entry);
-                    }
+                    let is_hole = matches!(step, Step::Break(_));
                     self.apply(&mut batch);
                     self.steps.push_back(step);
+                    // A hole ends with its marker, so the order comes there by itself. A doubt is told
+                    // before its marker: a node that is upgraded in between reads the marker again.
+                    if !is_hole {
+                        batch.push(entry);
+                    }
                 }
             }
         }

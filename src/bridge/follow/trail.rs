@@ -9,7 +9,7 @@ use super::Entry;
 /// Entries that are remembered: 256 KiB. A log that has lost more is told as lost altogether.
 pub(super) const TRAIL_MAX: usize = 16 * 1024;
 
-/// An entry that was read. The digest is unknown if another process read it.
+/// An entry that was read. The digest is unknown if a process of an older version read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Print {
     id: EventId,
@@ -21,9 +21,15 @@ struct Print {
 pub(super) struct Trail(VecDeque<Print>);
 
 impl Trail {
-    /// One entry, of which only the id is known.
-    pub(super) fn at(id: EventId) -> Self {
-        Self(VecDeque::from([Print { id, print: None }]))
+    /// One entry, which another process has read.
+    pub(super) fn at(id: EventId, print: Option<u64>) -> Self {
+        Self(VecDeque::from([Print { id, print }]))
+    }
+
+    /// The digest of an entry.
+    pub(super) fn print(&self, id: EventId) -> Option<u64> {
+        let one = self.0.get(self.index_of(id)).filter(|one| one.id == id);
+        one?.print
     }
 
     pub(super) fn is_empty(&self) -> bool {

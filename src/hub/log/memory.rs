@@ -493,6 +493,10 @@ impl Log for MemoryNode {
         })
     }
 
+    fn print_of(&self, _: EventId) -> Option<u64> {
+        None
+    }
+
     fn roster_name(&self) -> u64 {
         self.name
     }

@@ -57,7 +57,10 @@ impl Node {
             record.resp_accepted = listening.accepted;
             record.resp_proof_key = listening.proof_key.to_vec().into();
         });
-        record.roster = self.hub.log().map(|log| log.roster_name());
+        if let Some(log) = self.hub.log() {
+            record.roster = Some(log.roster_name());
+            record.log_print = log.print_of(self.hub.head());
+        }
         record.state_lock = self.state_lock().map(connections::number);
         out.node(&record)?;
         let left = |listening: &server::Listening| listening.left;

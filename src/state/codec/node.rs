@@ -30,6 +30,8 @@ pub(crate) struct NodeRow<'a> {
     state_lock: Option<u32>,
     #[n(7)]
     roster: Option<u64>,
+    #[n(8)]
+    log_print: Option<u64>,
 }
 
 /// A counter.
@@ -64,6 +66,7 @@ impl<'a> From<&'a NodeRecord> for NodeRow<'a> {
             generation: record.generation,
             state_lock: record.state_lock,
             roster: record.roster,
+            log_print: record.log_print,
         }
     }
 }
@@ -79,6 +82,7 @@ impl From<NodeRow<'_>> for NodeRecord {
             generation: row.generation,
             state_lock: row.state_lock,
             roster: row.roster,
+            log_print: row.log_print,
         }
     }
 }

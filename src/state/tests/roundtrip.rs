@@ -408,8 +408,14 @@ fn any_record() -> impl Strategy<Value = StateRecord> {
     let port = || prop_oneof![Just(Port::Public), Just(Port::Admin), Just(Port::Ingest)];
     let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
     prop_oneof![
-        (text(), bytes(), numbers, of(any::<u32>()), of(any::<u64>())).prop_map(
-            |(program, resp_proof_key, numbers, state_lock, roster)| {
+        (
+            text(),
+            bytes(),
+            numbers,
+            of(any::<u32>()),
+            of(any::<[u64; 2]>())
+        )
+            .prop_map(|(program, resp_proof_key, numbers, state_lock, of_log)| {
                 let (written_unix_ms, started_unix_ms, resp_accepted, generation) = numbers;
                 StateRecord::Node(NodeRecord {
                     program,
@@ -419,10 +425,10 @@ fn any_record() -> impl Strategy<Value = StateRecord> {
                     resp_proof_key,
                     generation,
                     state_lock,
-                    roster,
+                    roster: of_log.map(|[roster, _]| roster),
+                    log_print: of_log.map(|[_, print]| print),
                 })
-            }
-        ),
+            }),
         record().prop_map(|record| StateRecord::Desk(DeskRecord::Store(record))),
         presence().prop_map(|record| StateRecord::Desk(DeskRecord::Presence(record))),
         keys().prop_map(|keys| StateRecord::Desk(DeskRecord::Keys(keys))),

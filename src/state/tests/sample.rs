@@ -298,6 +298,7 @@ fn node() -> StateRecord {
         generation: 2,
         state_lock: Some(9),
         roster: Some(u64::MAX - 1),
+        log_print: Some(1 << 63),
     })
 }
 

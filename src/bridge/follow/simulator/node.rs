@@ -1,10 +1,11 @@
 //! A node: its follower, and what it keeps in a plain list.
 
-use crate::bridge::follow::{Answer, Follower, Step};
+use crate::bridge::follow::{Answer, Follower, Start, Step};
 use crate::core::event::EventId;
 use crate::core::history::{Hole, HoleCause};
 
 use super::server::Payload;
+use super::world::BIRTH;
 
 /// What a client reads next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,14 @@ impl Node {
         self.follower.disconnected();
     }
 
+    /// Another program goes on with what the node has, and with a new follower.
+    pub(super) fn upgrade(&mut self) {
+        self.disconnect();
+        self.life += 1;
+        let print = self.follower.print_of(self.head);
+        self.follower = Follower::new(BIRTH, Start::At(self.head, print));
+    }
+
     /// Does what concerns the node. Returns whether the step did.
     pub(super) fn does(&mut self, step: &Step<Payload>, number: usize) -> bool {
         match step {
@@ -95,7 +104,7 @@ impl Node {
             }
             Step::Break(hole) => self.break_off(*hole),
             Step::Doubt { after, before } => {
-                assert!(after < before && *before <= self.head);
+                assert!(after < before && *after == self.head);
                 self.doubts.push((*after, *before));
             }
             Step::Live { .. } => self.serves = true,

@@ -25,6 +25,7 @@ pub(super) struct Totals {
     pub(super) barriers: usize,
     pub(super) unknown: usize,
     pub(super) starts: usize,
+    pub(super) upgrades: usize,
     pub(super) takeovers: usize,
     pub(super) forks: usize,
     pub(super) lost: usize,
@@ -47,6 +48,7 @@ impl Totals {
             ("barriers", self.barriers),
             ("unknown", self.unknown),
             ("starts", self.starts),
+            ("upgrades", self.upgrades),
             ("takeovers", self.takeovers),
             ("forks", self.forks),
             ("lost", self.lost),
@@ -195,6 +197,7 @@ impl World {
         totals.barriers += own.barriers;
         totals.unknown += own.unknown;
         totals.starts += own.starts;
+        totals.upgrades += own.upgrades;
         totals.takeovers += own.takeovers;
         totals.forks += own.forks;
         totals.cuts += own.cuts;
@@ -301,6 +304,16 @@ impl World {
                         drop(ask(&mut self.servers[server], &step, 2, now_ms))
                     }
                 }
+            }
+            10 if self.faults.starts => {
+                let number = self.rng.usize(..self.nodes.len());
+                // No node that still starts is upgraded.
+                if !self.nodes[number].serves {
+                    return;
+                }
+                self.nodes[number].upgrade();
+                self.totals.upgrades += 1;
+                self.say(|| format!("node {number} is upgraded"));
             }
             _ => {}
         }
