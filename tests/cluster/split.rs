@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::course::{Course, Verdict};
+use rustix::process::Signal;
+
+use crate::course::{Course, KEY, Verdict};
 use crate::id::Id;
 use crate::judge::Fate;
 use crate::nodes::Nodes;
@@ -10,6 +12,7 @@ use crate::proxy::Proxy;
 use crate::scale::Scale;
 use crate::server::{Keeps, Server};
 use crate::streams::Hops;
+use crate::support::sse::SseStream;
 use crate::support::wait_until;
 
 const TOPICS: u32 = 4;
@@ -131,4 +134,41 @@ fn a_loss_under_streams_that_hop_is_told_to_each_and_nothing_is_doubled() {
     println!("hop-loss: {} are gone, {} gaps", gone.len(), verdict.gaps());
     assert!(gone.len() > 100);
     all_are_told(&verdict, &gone);
+}
+
+/// Two busy masters give the same ids. The new program of a node knows its newest entry from the former one.
+#[test]
+fn a_node_that_was_upgraded_between_two_masters_took_another_entry_for_its_own() {
+    let stage = Stage::set(1);
+    let node = stage.nodes.at(0);
+    let mut stream = SseStream::open(node.http, "/events/t");
+    let kept = stage.nodes.publish("t", "kept");
+    let has_kept = || -> bool {
+        let newest: Vec<(String, Vec<String>)> =
+            stage.new.ask(&["XREVRANGE", KEY, "+", "-", "COUNT", "1"]);
+        newest[0].1.contains(&"kept".to_owned())
+    };
+    wait_until("both servers have it", has_kept);
+    stage.split();
+    let lost = stage.nodes.publish("t", "lost");
+    assert_eq!(stream.take_data(2), ["kept", "lost"]);
+    let place = lost.split('.').next().expect("a place");
+    let other = ["XADD", KEY, place, "topic", "t", "data", "other"];
+    assert_eq!(stage.new.ask::<String>(&other), place);
+    // The node has no log while it is upgraded.
+    stage.proxies[0].refuse(true);
+    stage.proxies[0].cut();
+    node.signal(Signal::USR2);
+    wait_until("it is upgraded", || {
+        let status = node.admin_get("/upgrade").json();
+        status["last"]["number"] == 1 && status["last"]["failed"].is_null()
+    });
+    stage.proxies[0].aim(stage.new.address());
+    stage.proxies[0].refuse(false);
+    let gap = stream.next().expect("the stream stays open");
+    assert_eq!(gap.event, "gap", "{gap:?} after {kept}");
+    let told: serde_json::Value = serde_json::from_str(&gap.data).expect("JSON");
+    assert_eq!(told["reason"], "log", "{told}");
+    stage.nodes.publish("t", "next");
+    assert_eq!(stream.take_data(1), ["next"]);
 }
