@@ -1,7 +1,8 @@
 //! Cursors that this node may not know yet: with a log, a client may come from a node that is ahead.
 //!
-//! Such a cursor is answered when this node has come as far, or after a moment. So it is no gap to
-//! change the node. What is unknown after that is unknown to all.
+//! Such a cursor is answered when this node has come as far, so it is no gap to change the node. A node
+//! that does not come as far within a moment sheds the stream, if it is behind the log. If it is not, the
+//! cursor is unknown to all.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -53,7 +54,8 @@ impl Hub {
     /// know. Waits no longer than `catch_up_max`; after that, the cursor is answered as far as it is known.
     ///
     /// # Errors
-    /// [`Shed::Behind`] if the log gives no answer, and the cursor is one of its order.
+    /// [`Shed::Behind`] if the cursor is one of the log's order, and this node has not read all of the log,
+    /// or cannot know.
     pub async fn resolve_late(
         &self,
         selectors: &[Selector],
@@ -78,17 +80,18 @@ impl Hub {
         if place.is_some_and(|place| place <= self.head()) {
             return Ok(());
         }
-        let mut has_answered = false;
+        let mut of_log = None;
         let wait = async {
             let newest = self.0.newest.ask(&**log).await?;
-            has_answered = true;
+            of_log = Some(newest);
             self.reached(place.unwrap_or(newest)).await;
             Ok(())
         };
         // A node may not know yet that its log is away.
         let _: Result<Result<(), Away>, _> = timeout(self.0.config.catch_up_max, wait).await;
         // A publisher's own id, or no cursor at all: it is told as unknown, as far as is known.
-        if place.is_some() && !has_answered {
+        let has_read_all = of_log.is_some_and(|newest| self.head() >= newest);
+        if place.is_some() && !has_read_all {
             return Err(Shed::Behind);
         }
         Ok(())
