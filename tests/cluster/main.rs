@@ -32,6 +32,8 @@ mod wire;
 
 /// The log is away for a while.
 mod away;
+/// Anything, in any order.
+mod chaos;
 /// Failovers, with and without loss.
 mod failover;
 /// A node that is behind the others.

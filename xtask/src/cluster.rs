@@ -31,7 +31,7 @@ const fn scenario(
     }
 }
 
-const SCENARIOS: [Scenario; 16] = [
+const SCENARIOS: [Scenario; 17] = [
     scenario("hop", "hop::streams_that_hop", [60, 2_000, 20_000]),
     scenario("same", "hop::all_nodes_have", [1, 1, 1]),
     scenario("kill", "kills::nodes_that_are_killed", [60, 1_000, 2_000]),
@@ -59,6 +59,7 @@ const SCENARIOS: [Scenario; 16] = [
     scenario("half-open", "half_open::", [1, 1, 1]),
     scenario("away", "away::", [60, 5_000, 1_000]),
     scenario("foreign", "foreign::", [1, 1, 1]),
+    scenario("chaos", "chaos::", [120, 300, 1_000]),
     scenario("presence", "presence::", [1, 10_000, 1]),
 ];
 
