@@ -54,8 +54,8 @@ impl Hub {
     /// know. Waits no longer than `catch_up_max`; after that, the cursor is answered as far as it is known.
     ///
     /// # Errors
-    /// [`Shed::Behind`] if the cursor is one of the log's order, and this node has not read all of the log,
-    /// or cannot know.
+    /// [`Shed::Behind`] if the cursor is one of the log's order that this node has not reached, and the node
+    /// has not read all of the log, or cannot know.
     pub async fn resolve_late(
         &self,
         selectors: &[Selector],
@@ -90,8 +90,10 @@ impl Hub {
         // A node may not know yet that its log is away.
         let _: Result<Result<(), Away>, _> = timeout(self.0.config.catch_up_max, wait).await;
         // A publisher's own id, or no cursor at all: it is told as unknown, as far as is known.
-        let has_read_all = of_log.is_some_and(|newest| self.head() >= newest);
-        if place.is_some() && !has_read_all {
+        let head = self.head();
+        let is_ahead = place.is_some_and(|place| place > head);
+        let has_read_all = of_log.is_some_and(|newest| head >= newest);
+        if is_ahead && !has_read_all {
             return Err(Shed::Behind);
         }
         Ok(())

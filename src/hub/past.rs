@@ -77,7 +77,7 @@ impl Hub {
     ///
     /// # Errors
     /// [`Shed::Patterns`] if the grant has new patterns and they would exceed `max_patterns`;
-    /// [`Shed::Behind`] if the log is away and the cursor is ahead of this node.
+    /// [`Shed::Behind`] if the cursor is ahead of this node, and the log is away or the node is behind it.
     pub async fn read_topic(
         &self,
         topic: &str,

@@ -110,6 +110,27 @@ fn a_client_that_hops_to_a_node_that_is_behind_gets_everything_once_and_no_gap()
     assert_eq!(told, [("message", "3"), ("message", "4")]);
 }
 
+/// Where much is published, there is always more than a node has read.
+#[test]
+fn a_client_whose_cursor_the_node_has_reached_was_shed_since_the_log_had_more() {
+    let cluster = Cluster::of(2);
+    let [first, second] = &cluster.nodes[..] else {
+        panic!("two nodes");
+    };
+    second.log.hold_back(true);
+    let cursor = first.publish("a", "1");
+    first.publish("a", "2");
+    let (to, asked) = (second.http, waiting(&cluster));
+    let hopping = thread::spawn(move || SseStream::resume(to, "/events/a", &cursor));
+    wait_until("the node asks how far the log is", || {
+        waiting(&cluster) > asked
+    });
+    second.log.step(1);
+    let mut stream = hopping.join().expect("it is served");
+    second.log.hold_back(false);
+    assert_eq!(stream.take_data(1), ["2"]);
+}
+
 #[test]
 fn a_node_that_was_told_an_old_newest_id_takes_no_cursor_for_unknown() {
     let cluster = Cluster::of(2);
