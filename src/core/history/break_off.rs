@@ -34,8 +34,13 @@ impl Doubts {
         &self.0
     }
 
-    /// Adds the ids strictly between the two, which are above all earlier ones.
-    fn add(&mut self, after: EventId, before: EventId) {
+    /// Adds the ids strictly between the two. They are above all earlier ones, or are told again by a
+    /// program that has taken over from one that had not come to the end of the newest range.
+    fn add(&mut self, mut after: EventId, mut before: EventId) {
+        while let Some(&(from, to)) = self.0.last().filter(|(_, to)| *to > after) {
+            (after, before) = (after.min(from), before.max(to));
+            self.0.pop();
+        }
         self.0.push((after, before));
         if let [(first, _), (_, second), ..] = self.0[..]
             && self.0.len() > DOUBTS_MAX

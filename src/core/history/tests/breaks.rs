@@ -158,6 +158,27 @@ fn a_place_that_only_a_log_that_ended_had_is_unknown() {
     }
 }
 
+/// The next program after that one refused the history: it had the range twice.
+#[test]
+fn a_doubt_that_a_program_told_again_after_an_upgrade_was_refused_by_the_next_upgrade() {
+    let mut store = of_log(id(1));
+    given(&mut store, "a", id(10));
+    for (after, before) in [(10, 20), (10, 20), (10, 15), (30, 40)] {
+        store.doubt(id(after), id(before));
+    }
+    let (mut records, mut cursor) = (Vec::new(), SnapshotCursor::default());
+    while cursor != SnapshotCursor::End {
+        cursor = store.snapshot(cursor, 100, &mut records);
+    }
+    let limits = HistoryLimits::default();
+    let mut restored = Store::restore(limits, HoldLimits::DEFAULT, records).expect("whole");
+    restored.pass(id(50));
+    for (place, is_known) in [(10, true), (17, false), (20, true), (35, false), (40, true)] {
+        let start = restored.resolve(&selector("a"), &[], &super::cursor(id(place)));
+        assert_eq!(start.unknown.is_none(), is_known, "{place}");
+    }
+}
+
 #[test]
 fn a_snapshot_takes_along_what_a_log_has_done() {
     let mut store = of_log(id(1));
