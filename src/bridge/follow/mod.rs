@@ -204,8 +204,9 @@ pub struct Follower<T> {
     is_unproven: bool,
     /// The server that the newest marker of its kind names; `None` if none was read.
     term: Option<u64>,
-    /// A marker that names the server was read on this connection. Another name for it does not count
-    /// then: two nodes that have different names for a server would answer each other without end.
+    /// On this connection, the log's newest marker of its kind named the server, or one that names it was
+    /// appended. Another name for it does not count then: two nodes that have different names for a
+    /// server would answer each other without end.
     is_named: bool,
     /// Between these ids, entries were removed before they were read.
     lost: Option<(EventId, EventId)>,

@@ -21,8 +21,9 @@ impl<T> Follower<T> {
             self.is_unproven = true;
             self.is_live = false;
             self.is_named = false;
-            // It may have lost entries since the marker that names it.
-            self.term = self.term.filter(|_| is_other);
+            // A server may have lost entries since the marker that names it.
+            let is_former = |term: &u64| self.server == Some(*term);
+            self.term = self.term.filter(|term| is_other && !is_former(term));
         }
         self.server = Some(facts.server);
         self.reign = Some(facts.reign);
@@ -191,7 +192,6 @@ impl<T> Follower<T> {
             Marker::Term { server } => {
                 self.count.add_turn();
                 self.term = Some(server);
-                self.is_named |= self.server == Some(server);
                 (!self.trail.is_empty()).then_some(Step::Doubt {
                     after: self.head,
                     before: id,
@@ -220,7 +220,8 @@ impl<T> Follower<T> {
                 through: through.max(self.head.after()),
             }),
             None => {
-                let is_named = self.is_named || self.term == Some(server);
+                let was_named = std::mem::replace(&mut self.is_named, true);
+                let is_named = was_named || self.term == Some(server);
                 (!is_named).then_some(Marker::Term { server })
             }
         };

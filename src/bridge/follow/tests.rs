@@ -251,6 +251,42 @@ fn two_nodes_with_different_names_for_a_server_answered_each_other_without_end()
     assert!(matches!(asked, Step::Append { .. }), "{asked:?}");
 }
 
+/// Another server had the log in between. What this one lost of that is told by no marker but a new one.
+#[test]
+fn a_server_that_is_the_master_again_was_taken_for_named_by_a_marker_of_its_first_time() {
+    let mut script = Script::new(Start::Above(EventId::ZERO));
+    script.facts(1, 4, 4, 2);
+    let other = Some(Marker::Term { server: 2 });
+    script.page(&[(1, None), (2, TERM), (3, other), (4, None)]);
+    let asked = script.next().1;
+    assert!(matches!(asked, Step::Append { .. }), "{asked:?}");
+    script.0.answer(Answer::Appended);
+    // Another node gives it another name meanwhile.
+    script.page(&[(4, None), (5, TERM), (6, Some(Marker::Term { server: 3 }))]);
+    assert_eq!(script.next().1, Step::Wait { after: id(6) });
+}
+
+/// The other one had it for too short a time to be read.
+#[test]
+fn a_server_that_was_left_for_a_moment_is_named_anew() {
+    let mut script = Script::live();
+    for server in [2, 1] {
+        script.0.disconnected();
+        assert_eq!(script.next().1, Step::AskFacts);
+        let facts = script.0.facts.expect("facts");
+        let reign = facts.reign + 1;
+        let facts = Facts {
+            server,
+            reign,
+            ..facts
+        };
+        script.0.answer(Answer::Facts(facts));
+    }
+    script.page(&[(3, TERM)]);
+    let asked = script.next().1;
+    assert!(matches!(asked, Step::Append { .. }), "{asked:?}");
+}
+
 /// Its process may have lost entries meanwhile, and have given their ids to others.
 #[test]
 fn a_server_that_may_have_been_a_replica_is_named_anew() {
