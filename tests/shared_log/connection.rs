@@ -181,6 +181,33 @@ async fn a_bound_that_is_far_exceeded_was_not_kept() {
     }
 }
 
+/// There was always one more entry to drop, and clients that were ahead of the node were shed meanwhile.
+#[tokio::test]
+async fn a_trim_of_a_log_that_grows_did_not_end() {
+    let server = Server::start();
+    let (mut writer, mut connection) = (connect(&server).await, connect(&server).await);
+    let batches = vec![batch(&["x"; 1_000]); 2];
+    let grows = async {
+        loop {
+            let written = writer.append(&stream(), &batches, 0).await;
+            written.expect("an answer");
+        }
+    };
+    let trims = async {
+        let all = EventId::new(u64::MAX);
+        while connection.size().await.expect("a size").0 == 0 {}
+        connection.trim_below(all).await.expect("trimmed");
+        connection.trim_to_bytes(1).await.expect("trimmed");
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(20), async {
+        tokio::select! {
+            () = grows => {}
+            () = trims => {}
+        }
+    });
+    ended.await.expect("it ends");
+}
+
 /// Redis guesses the size of a stream by its oldest entries, unless it is told to measure it.
 #[tokio::test]
 async fn a_few_large_entries_at_the_beginning_cost_the_log_all_others() {

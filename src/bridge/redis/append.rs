@@ -129,43 +129,56 @@ impl Connection {
     /// # Errors
     /// [`Error`]; servers before version 6.2 do not know how.
     pub async fn trim_below(&mut self, id: EventId) -> Result<(), Error> {
-        self.trim("MINID", &id.to_string()).await.map(drop)
+        let answer = self.call(redis::cmd("XLEN").arg(&self.key)).await?;
+        let entries = reply::number(&answer).ok_or(Error::Answer("XLEN"))?;
+        self.trim("MINID", &id.to_string(), entries).await.map(drop)
     }
 
     /// Drops the oldest entries, a part at a time, until all take no more than `max` bytes, or a few
-    /// more. Entries differ in size, so the number to drop is not known.
+    /// more. Entries differ in size, so the number to drop is not known. As many as there were at first
+    /// are dropped at most: in a log that grows, there is always one more.
     ///
     /// # Errors
     /// [`Error`].
     pub async fn trim_to_bytes(&mut self, max: u64) -> Result<(), Error> {
-        loop {
-            let (entries, bytes) = self.size().await?;
-            if bytes <= max {
-                return Ok(());
-            }
+        let (mut entries, mut bytes) = self.size().await?;
+        let mut left = entries;
+        while bytes > max && left > 0 {
             let kept = share(entries, max, bytes);
             let part = kept.max(entries - entries / TRIM_PART);
             // The server drops entries in groups, of which it keeps the one with the bound.
-            let dropped = self.trim("MAXLEN", &part.to_string()).await?;
-            if dropped == 0 && self.trim("MAXLEN", &kept.to_string()).await? == 0 {
-                return Ok(());
+            let mut dropped = self.trim_to(entries, part).await?;
+            if dropped == 0 {
+                dropped = self.trim_to(entries, kept).await?;
             }
+            if dropped == 0 {
+                break;
+            }
+            left = left.saturating_sub(dropped);
+            (entries, bytes) = self.size().await?;
         }
+        Ok(())
     }
 
-    /// Returns the number of entries that were dropped.
-    async fn trim(&mut self, how: &str, bound: &str) -> Result<u64, Error> {
+    async fn trim_to(&mut self, entries: u64, kept: u64) -> Result<u64, Error> {
+        let most = entries.saturating_sub(kept);
+        self.trim("MAXLEN", &kept.to_string(), most).await
+    }
+
+    /// Drops no more than `most` entries, or a few more. Returns their number.
+    async fn trim(&mut self, how: &str, bound: &str, most: u64) -> Result<u64, Error> {
         let mut command = redis::cmd("XTRIM");
         command.arg(&self.key).arg(how).arg("~").arg(bound);
         let mut dropped = 0;
         // One call drops no more than some 10,000, so that the server is not held up.
-        loop {
+        while dropped < most {
             let answer = self.call(&command).await?;
             match reply::number(&answer).ok_or(Error::Answer("XTRIM"))? {
-                0 => return Ok(dropped),
+                0 => break,
                 more => dropped += more,
             }
         }
+        Ok(dropped)
     }
 
     /// Number of entries, and the memory that they take.
