@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`tail`] | its own | drives the [follower](super::follow), applies entries to the hub, hands receipts to waiting publishers |
 //! | [`append`] | its own | writes what publishers wait for, one pipeline after the other; finds out what became of writes without an answer |
-//! | [`control`] | its own | asks for the newest id, trims |
+//! | [`control`] | its own; a new one for each trim | asks for the newest id, trims |
 //! | [`roster`] | its own | says that this node lives, and tells the ends of subscribers of nodes that do not |
 //! | [`master`] | new ones | asks the Sentinels whether another server is the master |
 //!

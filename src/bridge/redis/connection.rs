@@ -21,10 +21,10 @@ pub(super) struct ServerTime {
 }
 
 impl ServerTime {
-    /// The time of a node's clock, unless that is far ahead of the server's. `since` is the time since
+    /// The time of a node's clock, unless that is further ahead of the server's. `since` is the time since
     /// the server's was read.
-    fn bound(self, node_unix_ms: u64, since: Duration) -> u64 {
-        let most = u64::try_from((since + AHEAD_MAX).as_millis()).unwrap_or(u64::MAX);
+    fn bound(self, node_unix_ms: u64, since: Duration, ahead_max: Duration) -> u64 {
+        let most = u64::try_from((since + ahead_max).as_millis()).unwrap_or(u64::MAX);
         node_unix_ms.min(self.unix_ms.saturating_add(most))
     }
 }
@@ -78,11 +78,22 @@ impl Connection {
         self.client_id
     }
 
-    /// The time for what a node writes into the log, or drops from it: that of its own clock, unless
-    /// that is far ahead of the server's. One wrong clock would move the ids of all nodes for good.
+    /// The time for what a node writes into the log: that of its own clock, unless that is far ahead of
+    /// the server's. One wrong clock would move the ids of all nodes for good.
     #[must_use]
     pub fn unix_ms(&self) -> u64 {
-        let bound = |time: ServerTime| time.bound(unix_ms(), time.at.elapsed());
+        self.unix_ms_ahead(AHEAD_MAX)
+    }
+
+    /// The time by which entries are old: that of the earlier clock, the node's or the server's. One wrong
+    /// clock would drop what is new.
+    #[must_use]
+    pub fn earlier_unix_ms(&self) -> u64 {
+        self.unix_ms_ahead(Duration::ZERO)
+    }
+
+    fn unix_ms_ahead(&self, max: Duration) -> u64 {
+        let bound = |time: ServerTime| time.bound(unix_ms(), time.at.elapsed(), max);
         self.time.map_or_else(unix_ms, bound)
     }
 
@@ -145,10 +156,22 @@ mod tests {
         };
         let later = Duration::from_secs(60);
         for node in [0, now, now + 11 * minute] {
-            assert_eq!(time.bound(node, later), node);
+            assert_eq!(time.bound(node, later, AHEAD_MAX), node);
         }
         for node in [now + 11 * minute + 1, u64::MAX] {
-            assert_eq!(time.bound(node, later), now + 11 * minute);
+            assert_eq!(time.bound(node, later, AHEAD_MAX), now + 11 * minute);
         }
+    }
+
+    /// With `log_age` = 10 minutes, a node that was nine ahead left the log one.
+    #[test]
+    fn a_node_whose_clock_is_ahead_dropped_what_is_new() {
+        let time = ServerTime {
+            unix_ms: 1_000_000,
+            at: Instant::now(),
+        };
+        let bound = |node| time.bound(node, Duration::from_secs(60), Duration::ZERO);
+        let [behind, ahead] = [bound(1_059_999), bound(1_600_000)];
+        assert_eq!([behind, ahead], [1_059_999, 1_060_000]);
     }
 }
