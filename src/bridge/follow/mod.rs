@@ -210,6 +210,8 @@ pub struct Follower<T> {
     is_named: bool,
     /// Between these ids, entries were removed before they were read.
     lost: Option<(EventId, EventId)>,
+    /// The loss that a marker was last appended for.
+    marked: Option<(EventId, EventId)>,
     is_live: bool,
     /// Nothing was read yet.
     is_new: bool,
@@ -270,6 +272,7 @@ impl<T> Follower<T> {
             term: None,
             is_named: false,
             lost: None,
+            marked: None,
             is_live: false,
             is_new: matches!(start, Start::Above(_)),
             steps: VecDeque::new(),

@@ -214,6 +214,12 @@ impl<T> Follower<T> {
         let untold = |(after, through): &(EventId, EventId)| !self.forks.tell(*after, *through);
         self.lost = self.lost.filter(untold);
         let marker = match self.lost {
+            // The log did not take it: it had a marker that told as much, and somebody has removed that. It
+            // takes one that goes further than any.
+            Some((after, _)) if self.lost == self.marked => Some(Marker::Fork {
+                after,
+                through: EventId::new(u64::MAX),
+            }),
             // Further than the log's newest marker of its kind.
             Some((after, through)) => Some(Marker::Fork {
                 after,
@@ -225,6 +231,7 @@ impl<T> Follower<T> {
                 (!is_named).then_some(Marker::Term { server })
             }
         };
+        self.marked = self.lost;
         if let Some(marker) = marker {
             self.is_live = false;
             self.state = State::Mark(self.id_above(self.head), marker);
