@@ -7,6 +7,10 @@ use crate::core::history::{Hole, HoleCause};
 use super::trail::Trail;
 use super::{Answer, Entry, Facts, Follower, Marker, State, Step};
 
+/// By how much a marker is above what this node has read, if that is ahead of its clock. Other nodes may
+/// have read more of what was lost; a marker that is above that, too, is for all of them.
+const MARGIN_MS: u64 = 1_000;
+
 /// Markers that are remembered.
 const FORKS_MAX: usize = 32;
 
@@ -175,7 +179,10 @@ impl<T> Follower<T> {
             self.head
         };
         scan.is_marked = true;
-        let id = self.id_above(scan.from);
+        let is_ahead = self.head.unix_ms() >= self.now_unix_ms;
+        let margin = if is_ahead { MARGIN_MS } else { 0 };
+        let above = EventId::from_parts(self.head.unix_ms() + margin, 0);
+        let id = self.id_above(scan.from.max(above.unwrap_or(self.head)));
         Fork::Mark(id, Marker::Fork { after, through }, scan)
     }
 
