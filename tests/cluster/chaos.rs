@@ -8,7 +8,6 @@ use fastrand::Rng;
 use rustix::process::Signal;
 
 use crate::course::Course;
-use crate::judge::Fate;
 use crate::nodes::Nodes;
 use crate::proxy::Proxy;
 use crate::scale::Scale;
@@ -139,11 +138,5 @@ fn whatever_happens_each_event_comes_once() {
     });
     let verdict = course.end(&stage.nodes, &stage.server, |_| false);
     assert_eq!(verdict.gaps(), 0);
-    // Each was sent again, with its key, until it was published: and is in the log once.
-    let unknown = verdict
-        .fates
-        .values()
-        .filter(|fate| **fate == Fate::Unknown);
-    assert_eq!(unknown.count(), 0);
-    assert_eq!(verdict.published(), verdict.fates.len());
+    verdict.assert_all_published();
 }

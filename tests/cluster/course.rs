@@ -179,6 +179,13 @@ impl Verdict {
         self.seen.iter().map(|one| one.account.gaps().count()).sum()
     }
 
+    /// Every event was sent again, with its key, until it was published: and is in the log once.
+    pub(crate) fn assert_all_published(&self) {
+        let unknown = |fate: &&Fate| **fate == Fate::Unknown;
+        assert_eq!(self.fates.values().filter(unknown).count(), 0);
+        assert_eq!(self.published(), self.fates.len());
+    }
+
     /// Events that were answered with 200.
     pub(crate) fn published(&self) -> usize {
         let is_published = |fate: &&Fate| matches!(fate, Fate::Published(_));

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use crate::course::{Course, KEY};
-use crate::judge::Fate;
 use crate::nodes::Nodes;
 use crate::scale::Scale;
 use crate::server::{Keeps, Server};
@@ -35,13 +34,7 @@ fn nodes_that_are_killed_lose_nothing_for_anybody() {
     println!("kill: {kills} nodes were killed");
     let verdict = course.end(&nodes, &server, |_| false);
     assert_eq!(verdict.gaps(), 0);
-    // Each was sent again, with its key, until it was published: and is in the log once.
-    let unknown = verdict
-        .fates
-        .values()
-        .filter(|fate| **fate == Fate::Unknown);
-    assert_eq!(unknown.count(), 0);
-    assert_eq!(verdict.published(), verdict.fates.len());
+    verdict.assert_all_published();
 }
 
 #[test]

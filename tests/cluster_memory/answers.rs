@@ -5,7 +5,7 @@ use fantail::core::sse::Draft;
 use fantail::metrics::Source;
 
 use crate::node::{Cluster, JSON, Node, bearer};
-use crate::support::http::{Connection, Response, request};
+use crate::support::http::{Response, request};
 use crate::support::resp::Client;
 use crate::support::wait_until;
 
@@ -228,10 +228,7 @@ fn a_client_that_is_ahead_is_sent_away_while_the_log_gives_no_answer() {
     second.log.set_silent(true);
     let cursor = first.publish("a", "1");
     first.publish("a", "2");
-    let mut connection = Connection::open(second.http);
-    let asks = format!("GET /events/a HTTP/1.1\r\nHost: a\r\nLast-Event-ID: {cursor}\r\n\r\n");
-    connection.send(asks.as_bytes());
-    assert_eq!(connection.head().status, 503);
+    assert_eq!(second.status_of("/events/a", &cursor), 503);
     // A publisher's own id may be none of the log.
     let gap = second.resume("/events/a", "strange").take(1).remove(0);
     assert!(gap.data.contains("unknown"), "{gap:?}");

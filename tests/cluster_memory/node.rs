@@ -14,7 +14,7 @@ use fantail::{admin, api, ingest};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use tokio::runtime::Runtime;
 
-use crate::support::http::{Response, request};
+use crate::support::http::{Connection, Response, request};
 use crate::support::resp;
 use crate::support::sse::SseStream;
 use crate::support::{DEADLINE, wait_until};
@@ -218,6 +218,14 @@ impl Node {
 
     pub(crate) fn resume(&self, target: &str, cursor: &str) -> SseStream {
         SseStream::resume(self.http, target, cursor)
+    }
+
+    /// The status that a stream with this cursor is answered with.
+    pub(crate) fn status_of(&self, target: &str, cursor: &str) -> u16 {
+        let mut connection = Connection::open(self.http);
+        let asks = format!("GET {target} HTTP/1.1\r\nHost: a\r\nLast-Event-ID: {cursor}\r\n\r\n");
+        connection.send(asks.as_bytes());
+        connection.head().status
     }
 
     /// Sends a command to the ingest port; the first line of its reply.

@@ -2,7 +2,6 @@ use std::thread;
 use std::time::Duration;
 
 use crate::node::{Cluster, JSON};
-use crate::support::http::Connection;
 use crate::support::sse::SseStream;
 use crate::support::{http, wait_until};
 
@@ -298,10 +297,7 @@ fn a_client_that_is_ahead_was_sent_everything_again_by_a_node_that_is_slow() {
     second.log.hold_back(true);
     let cursor = first.publish("a", "1");
     first.publish("a", "2");
-    let mut connection = Connection::open(second.http);
-    let asks = format!("GET /events/a HTTP/1.1\r\nHost: a\r\nLast-Event-ID: {cursor}\r\n\r\n");
-    connection.send(asks.as_bytes());
-    assert_eq!(connection.head().status, 503);
+    assert_eq!(second.status_of("/events/a", &cursor), 503);
     second.log.hold_back(false);
     assert_eq!(second.resume("/events/a", &cursor).take_data(1), ["2"]);
 }

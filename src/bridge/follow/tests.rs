@@ -157,6 +157,27 @@ fn an_entry_that_was_removed_after_the_first_facts_is_missed() {
     }
 }
 
+/// The log refused it, because it had told as much, and somebody had removed that marker.
+#[test]
+fn a_marker_that_somebody_had_removed_was_asked_for_without_end() {
+    let mut script = Script::new(Start::Above(EventId::ZERO));
+    script.facts(1, 3, 3, 1);
+    script.page(&[(1, None), (3, TERM)]);
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        match script.next().1 {
+            Step::Append {
+                marker: Marker::Fork { through, .. },
+                ..
+            } => asked.push(through),
+            other => panic!("{other:?}"),
+        }
+        script.0.answer(Answer::Appended);
+        script.page(&[(3, TERM)]);
+    }
+    assert_eq!(asked, [id(3).after(), EventId::new(u64::MAX)]);
+}
+
 #[test]
 fn a_marker_that_another_loss_took_away_is_told_again() {
     let mut script = Script::live();
@@ -302,5 +323,51 @@ fn a_server_that_may_have_been_a_replica_is_named_anew() {
         let asked = script.next().1;
         let is_named = !matches!(asked, Step::Append { .. });
         assert_eq!(is_named, reign == 1, "{asked:?}");
+    }
+}
+
+/// Each told its part, and streams were told as many gaps.
+#[test]
+fn of_nodes_that_had_read_more_or_less_of_what_was_lost_each_told_a_loss() {
+    let mut marked = None;
+    // The entries from 4 on are lost. The second node had read more of them.
+    for newest in [4, 900] {
+        let mut script = Script::live();
+        script.page(&[(3, TERM), (newest, None)]);
+        assert_eq!(script.next().1, Step::Wait { after: id(newest) });
+        script.0.disconnected();
+        let log = [Some((1, None)), Some((2, None)), Some((3, TERM)), marked];
+        let log: Vec<(u64, Option<Marker>)> = log.into_iter().flatten().collect();
+        loop {
+            match script.next().1 {
+                Step::AskFacts => script.0.answer(Answer::Facts(Facts {
+                    birth: Some(BIRTH),
+                    server: 2,
+                    reign: 2,
+                    first: Some(id(1)),
+                    last: id(log[log.len() - 1].0),
+                    added: Some(log.len() as u64),
+                    length: log.len() as u64,
+                    turns: Some(log.len() as u64 - 2),
+                })),
+                Step::AskPage { from } => {
+                    let kept = log.iter().filter(|(ms, _)| id(*ms) >= from);
+                    script.page(&kept.copied().collect::<Vec<_>>());
+                }
+                // Its clock stands at 0, far below the ids.
+                Step::Append { id, marker } if marked.is_none() => {
+                    marked = Some((id.unix_ms(), Some(marker)));
+                    break;
+                }
+                asked => {
+                    let Step::Append { marker, .. } = asked else {
+                        panic!("{asked:?}");
+                    };
+                    // It goes on behind the first one's marker, and names the server.
+                    assert_eq!(marker, Marker::Term { server: 2 });
+                    break;
+                }
+            }
+        }
     }
 }
