@@ -47,6 +47,8 @@ pub(crate) struct Seen {
     pub(crate) refused: Option<u16>,
     /// What it could not read.
     pub(crate) nonsense: Option<String>,
+    /// What it waits for, and at which of the nodes.
+    pub(crate) waits: (&'static str, usize),
 }
 
 impl Seen {
@@ -191,8 +193,8 @@ impl Streams {
             let seen = client.lock().expect("no panic");
             if Id::parse(&seen.cursor).is_none_or(|cursor| cursor < id) {
                 behind.push(format!(
-                    "{number} at {} {:?} {:?}",
-                    seen.cursor, seen.refused, seen.nonsense
+                    "{number} at {} waits for {:?} {:?} {:?}",
+                    seen.cursor, seen.waits, seen.refused, seen.nonsense
                 ));
             }
         }
@@ -239,21 +241,28 @@ impl Client {
 
     /// One connection, from its request to its end.
     async fn read(&self) -> Result<()> {
+        self.waits_for("a connection");
         let mut connection = Connection::open(self.nodes[self.at]).await?;
         connection.send(self.request().as_bytes()).await?;
+        self.waits_for("an answer");
         let status = connection.head().await?;
         if status != 200 {
             self.seen.lock().expect("no panic").refused = Some(status);
             return Ok(());
         }
         self.seen.lock().expect("no panic").opened += 1;
+        self.waits_for("events");
         let mut text = Vec::new();
-        while timeout(SILENCE, connection.chunk(&mut text)).await?? {
+        while timeout(SILENCE, connection.part(&mut text)).await?? {
             while let Some(block) = block(&mut text) {
                 self.seen.lock().expect("no panic").take(block);
             }
         }
         Ok(())
+    }
+
+    fn waits_for(&self, what: &'static str) {
+        self.seen.lock().expect("no panic").waits = (what, self.at);
     }
 
     fn request(&self) -> String {

@@ -19,7 +19,7 @@ pub(crate) struct Connection {
     /// Where the unused bytes begin.
     used: usize,
     is_chunked: bool,
-    /// Length of a body that is not chunked.
+    /// Bytes to come of a body that is not chunked.
     length: usize,
     /// Whether the answer says when to come back.
     pub(crate) has_retry_after: bool,
@@ -72,17 +72,23 @@ impl Connection {
     /// Reads the body of an answer.
     pub(crate) async fn body(&mut self) -> Result<String> {
         let mut body = Vec::new();
-        if self.is_chunked {
-            while self.chunk(&mut body).await? {}
-        } else {
-            self.fill_to(self.length).await?;
-            self.take(self.length, &mut body);
-        }
+        while self.part(&mut body).await? {}
         String::from_utf8(body).map_err(|_| broken("a body that is no UTF-8"))
     }
 
-    /// Appends the next part of a stream; false at its proper end.
-    pub(crate) async fn chunk(&mut self, text: &mut Vec<u8>) -> Result<bool> {
+    /// Appends the next part of a body; false at its proper end. The stream of a client that is turned
+    /// away has a length.
+    pub(crate) async fn part(&mut self, text: &mut Vec<u8>) -> Result<bool> {
+        if self.is_chunked {
+            return self.chunk(text).await;
+        }
+        let length = std::mem::take(&mut self.length);
+        self.fill_to(length).await?;
+        self.take(length, text);
+        Ok(length > 0)
+    }
+
+    async fn chunk(&mut self, text: &mut Vec<u8>) -> Result<bool> {
         let line = self.line().await?;
         let size = usize::from_str_radix(&line, 16).map_err(|_| broken("no chunk"))?;
         self.fill_to(size + 2).await?;
@@ -174,4 +180,19 @@ fn blocks_are_read_one_by_one() {
     assert_eq!(second.data.as_deref(), Some("x\ny"));
     assert_eq!(block(&mut text), None);
     assert_eq!(text, b"id: 3");
+}
+
+#[tokio::test]
+async fn a_body_with_a_length_ends_though_its_connection_goes_on() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a port");
+    let to = listener.local_addr().expect("its address");
+    let mut connection = Connection::open(to).await.expect("a connection");
+    let (mut node, _) = listener.accept().await.expect("a client");
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nretry: 50\n\n";
+    node.write_all(answer).await.expect("a reader");
+    assert_eq!(connection.head().await.expect("a head"), 200);
+    let body = connection.body().await.expect("a body");
+    assert_eq!(body, "retry: 50\n\n");
+    drop(node);
 }

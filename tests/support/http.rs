@@ -220,7 +220,8 @@ impl Connection {
         String::from_utf8(line).expect("a line of UTF-8")
     }
 
-    fn take(&mut self, count: usize) -> Vec<u8> {
+    /// The next `count` bytes.
+    pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
         while self.buffer.len() < count {
             assert!(
                 self.fill(),

@@ -22,6 +22,8 @@ pub(crate) struct SseEvent {
 pub(crate) struct SseStream {
     connection: Connection,
     chunked: bool,
+    /// Bytes to come, if the head has told their number: of a client that was turned away.
+    length: Option<usize>,
     ended: bool,
     text: Vec<u8>,
     /// The response head.
@@ -74,6 +76,9 @@ impl SseStream {
         assert!(kind.starts_with("text/event-stream"), "no stream: {head:?}");
         Self {
             chunked: head.field("transfer-encoding") == Some("chunked"),
+            length: head
+                .field("content-length")
+                .map(|length| length.parse().expect("a length")),
             connection,
             ended: false,
             text: Vec::new(),
@@ -196,10 +201,11 @@ impl SseStream {
         if self.ended {
             return false;
         }
-        let part = if self.chunked {
-            self.connection.chunk()
-        } else {
-            self.connection.rest()
+        let part = match &mut self.length {
+            Some(0) => None,
+            Some(length) => Some(self.connection.take(std::mem::take(length))),
+            None if self.chunked => self.connection.chunk(),
+            None => self.connection.rest(),
         };
         self.ended = part.is_none();
         self.text.extend(part.unwrap_or_default());
