@@ -140,12 +140,16 @@ fn a_forwarder_whose_lease_another_one_has_writes_no_more() {
 /// The node's log named neither the key nor the log.
 #[test]
 fn a_lease_that_cannot_be_taken_names_its_key() {
-    let redis = Redis::empty();
-    redis.ask::<()>(&["LPUSH", "{fantail}:channels", "x"]);
-    let node = start(&redis);
-    node.wait_for_log("the log has refused a command for its key `{fantail}:channels`: WRONGTYPE");
-    redis.ask::<()>(&["DEL", "{fantail}:channels"]);
-    wait_until("it forwards", || is(&node, "subscribed"));
+    let list = "the log has refused a command for its key `{fantail}:channels`: WRONGTYPE";
+    let text = "the key `{fantail}:channels` has a value that no node has written";
+    for (command, line) in [("LPUSH", list), ("SET", text)] {
+        let redis = Redis::empty();
+        redis.ask::<()>(&[command, "{fantail}:channels", "x"]);
+        let node = start(&redis);
+        node.wait_for_log(line);
+        redis.ask::<()>(&["DEL", "{fantail}:channels"]);
+        wait_until("it forwards", || is(&node, "subscribed"));
+    }
 }
 
 /// The subscription was given up at once, though no other node could have taken the lease.

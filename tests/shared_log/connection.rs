@@ -298,6 +298,21 @@ async fn a_late_call_for_an_earlier_holder_leaves_the_lease_of_the_next_one() {
     assert!(taken.expect("an answer"));
 }
 
+/// Every node waited for its end, and messages came from none.
+#[tokio::test]
+async fn a_value_without_an_end_is_no_lease_of_another_node() {
+    let server = Server::start();
+    let mut connection = connect(&server).await;
+    let (key, time) = ("{fantail}:channels", Duration::from_secs(3_600));
+    for value in ["of somebody else", "a.1"] {
+        server.ask::<()>(&["SET", key, value]);
+        let taken = connection.take_lease(key, "a.", "a.2", time).await;
+        let error = taken.expect_err("no lease").to_string();
+        assert!(error.contains(key), "{error}");
+        assert_eq!(server.ask::<String>(&["GET", key]), value);
+    }
+}
+
 #[tokio::test]
 async fn a_server_whose_memory_is_full_tells_the_same_facts() {
     let server = Server::start();

@@ -57,6 +57,14 @@ pub enum Unfit {
         /// The key.
         key: String,
     },
+    /// The key of a lease has a value without an end.
+    #[error(
+        "the key `{key}` has a value that no node has written: delete it if nobody needs it, or choose another `log_key`"
+    )]
+    NoLease {
+        /// The key.
+        key: String,
+    },
     /// Redis would evict the log.
     #[error(
         "Redis would drop the whole log when its memory is full (`maxmemory-policy {policy}`): set `maxmemory-policy noeviction`, and bound the log with `log_events_max` and `log_bytes_max`"

@@ -6,12 +6,15 @@
 
 use std::time::Duration;
 
+use redis::Value;
+
 use super::connection::Connection;
-use super::error::Error;
+use super::error::{Error, Unfit};
 use super::reply;
 
-/// Takes a lease that nobody has, or a holder whose name begins in the same way.
-const TAKE: &str = "local held = redis.call('GET', KEYS[1]) if held and string.sub(held, 1, #ARGV[3]) ~= ARGV[3] then return 0 end redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1";
+/// Takes a lease that nobody has, or a holder whose name begins in the same way. -1 if the key has a
+/// value without an end, which no lease is.
+const TAKE: &str = "local held = redis.call('GET', KEYS[1]) if held and redis.call('PTTL', KEYS[1]) == -1 then return -1 end if held and string.sub(held, 1, #ARGV[3]) ~= ARGV[3] then return 0 end redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1";
 
 /// Prolongs a lease that this holder has.
 const PROLONG: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) else return 0 end";
@@ -23,7 +26,8 @@ impl Connection {
     /// Takes a lease if nobody has it, or replaces a holder that begins with `owner`.
     ///
     /// # Errors
-    /// [`Error`]: it may have been taken.
+    /// [`Unfit::NoLease`] if somebody else has written to the key. Other [`Error`]s: it may have been
+    /// taken.
     pub async fn take_lease(
         &mut self,
         key: &str,
@@ -34,7 +38,13 @@ impl Connection {
         let mut command = redis::cmd("EVAL");
         command.arg(TAKE).arg(1).arg(key).arg(holder);
         let answer = self.call(command.arg(ms(time)).arg(owner)).await?;
-        Ok(reply::number(&answer) == Some(1))
+        match answer {
+            Value::Int(-1) => Err(Unfit::NoLease {
+                key: key.to_owned(),
+            }
+            .into()),
+            answer => Ok(reply::number(&answer) == Some(1)),
+        }
     }
 
     /// Prolongs a lease. False if this holder does not have it.
