@@ -27,7 +27,7 @@ struct Stage {
 
 impl Stage {
     fn set(count: usize, seed: u64) -> Self {
-        let server = Server::start(Keeps::EverySecond, &[]);
+        let server = Server::start(Keeps::Written, &[]);
         let proxies: Vec<Proxy> = (0..count).map(|_| Proxy::to(server.address())).collect();
         let logs: Vec<String> = proxies.iter().map(Proxy::url).collect();
         Self {

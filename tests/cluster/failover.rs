@@ -17,8 +17,9 @@ const TOPICS: u32 = 4;
 /// The user of replicas, so that a master can lock them out.
 const REPLICAS: &str = "replicas on >pw +psync +replconf +ping";
 
-/// Longest time without a publication over a failover without loss.
-const PAUSE: Duration = Duration::from_secs(10);
+/// Longest time without a publication over a failover without loss: some two seconds, and room for a
+/// busy machine.
+const PAUSE: Duration = Duration::from_secs(20);
 
 /// A master with a replica, and three Sentinels that watch them.
 pub(crate) struct Watched {
@@ -36,8 +37,8 @@ impl Watched {
             &["--masteruser", "replicas", "--masterauth", "pw"],
         ];
         let arguments = arguments.concat();
-        let master = Server::start(Keeps::EverySecond, &arguments);
-        let replica = Server::start(Keeps::EverySecond, &arguments);
+        let master = Server::start(Keeps::Written, &arguments);
+        let replica = Server::start(Keeps::Written, &arguments);
         replica.follow(&master);
         let sentinels = Sentinels::watch(&master, 1);
         Self {
@@ -111,9 +112,11 @@ fn a_failover_with_loss_is_one_gap_for_each_stream_that_names_every_lost_event()
     let kept = Id::parse(&kept[0].0).expect("an id");
     let ahead = format!("{}-0", kept.ms() + 10_000);
     ask::<()>(&mut master, &["XSETID", KEY, &ahead]);
+    // Of a second: Sentinel promotes no replica that was cut off for long.
+    let more = scale.rate as usize;
     let before = course.publishers().published();
     wait_until("more is published", || {
-        course.publishers().published() > before + 500
+        course.publishers().published() > before + more
     });
     let lost: Vec<(String, Vec<String>)> =
         ask(&mut master, &["XREVRANGE", KEY, "+", "-", "COUNT", "1"]);
@@ -132,7 +135,7 @@ fn a_failover_with_loss_is_one_gap_for_each_stream_that_names_every_lost_event()
     };
     let gone: Vec<Id> = verdict.fates.iter().filter_map(is_gone).collect();
     assert!(
-        gone.len() > 400,
+        gone.len() > more * 4 / 5,
         "{} events were lost, of {lost}",
         gone.len()
     );
@@ -199,8 +202,8 @@ fn a_failover_without_loss_is_not_noticed() {
 #[test]
 fn a_failover_by_the_master_itself_is_not_noticed() {
     let scale = Scale::or(2, 24, 300);
-    let master = Server::start(Keeps::EverySecond, &[]);
-    let replica = Server::start(Keeps::EverySecond, &[]);
+    let master = Server::start(Keeps::Written, &[]);
+    let replica = Server::start(Keeps::Written, &[]);
     replica.follow(&master);
     let url = format!("redis://{},{}", master.address(), replica.address());
     let nodes = Nodes::start(&vec![url; 3], &[]);

@@ -35,7 +35,7 @@ fn add(server: &Server, words: &[&str]) -> redis::RedisResult<String> {
 
 #[test]
 fn events_of_other_applications_are_delivered_and_garbage_is_counted() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let nodes = Nodes::start(&vec![server.url(); 2], &[]);
     let mut streams: Vec<SseStream> = (0..2)
         .map(|index| SseStream::open(nodes.at(index).http, "/events?topic=news&topic=more"))
@@ -79,7 +79,7 @@ fn events_of_other_applications_are_delivered_and_garbage_is_counted() {
 
 #[test]
 fn an_entry_that_is_larger_than_the_limits_is_counted_and_stops_nobody() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let nodes = Nodes::start(&[server.url()], &[]);
     let mut stream = SseStream::open(nodes.at(0).http, "/events/news");
     let mut other = SseStream::open(nodes.at(0).http, "/events/other");
@@ -99,7 +99,7 @@ fn an_entry_that_is_larger_than_the_limits_is_counted_and_stops_nobody() {
 /// A clock that stands still, or an application that counts.
 #[test]
 fn numbers_within_a_millisecond_that_no_id_has_stop_nobody() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let nodes = Nodes::start(&[server.url()], &[]);
     let mut stream = SseStream::open(nodes.at(0).http, "/events/news");
     let id = nodes.publish("news", "first");
@@ -126,7 +126,7 @@ fn numbers_within_a_millisecond_that_no_id_has_stop_nobody() {
 /// Another application has made the stream, with ids of its own, before the first node.
 #[test]
 fn a_stream_that_another_application_has_made_is_taken_as_it_is() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     for number in 1..=3 {
         let id = format!("{number}-1");
         add(
@@ -151,7 +151,7 @@ fn a_stream_that_another_application_has_made_is_taken_as_it_is() {
 
 #[test]
 fn private_events_reach_only_granted_streams_on_every_node() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("secret");
     std::fs::write(&file, SECRET).expect("a file");
@@ -192,7 +192,7 @@ fn private_events_reach_only_granted_streams_on_every_node() {
 /// Writers with their own libraries, as docs/CLUSTER.md shows them.
 #[test]
 fn redis_cli_and_redis_py_publish() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let nodes = Nodes::start(&[server.url()], &[]);
     let mut stream = SseStream::open(nodes.at(0).http, "/events/orders");
     let port = server.address().port().to_string();

@@ -50,7 +50,7 @@ fn a_server_that_stops_for_a_while_doubles_nothing_and_every_answer_is_true() {
 #[test]
 fn replies_that_are_cut_off_double_nothing_and_every_answer_is_true() {
     let scale = Scale::or(6, 20, 400);
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let proxy = Proxy::to(server.address());
     let nodes = Nodes::start(&[proxy.url(), server.url()], &[]);
     let mut dice = fastrand::Rng::with_seed(scale.seed);
@@ -70,7 +70,7 @@ fn replies_that_are_cut_off_double_nothing_and_every_answer_is_true() {
 /// The tail brings an event before the replicas have it. The answer about them is lost.
 #[test]
 fn an_event_that_came_before_its_replicas_confirmed_it_was_written_twice() {
-    let [master, replica] = [(); 2].map(|()| Server::start(Keeps::EverySecond, &[]));
+    let [master, replica] = [(); 2].map(|()| Server::start(Keeps::Written, &[]));
     replica.follow(&master);
     let proxy = Proxy::to(master.address());
     let nodes = Nodes::start(&[proxy.url()], &["--log-ack-replicas", "1"]);
@@ -94,7 +94,7 @@ fn an_event_that_came_before_its_replicas_confirmed_it_was_written_twice() {
 /// The other node has read an event that is cut off before its own node reads it.
 #[test]
 fn an_event_that_was_trimmed_before_its_node_read_it_was_written_twice() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let proxy = Proxy::to(server.address());
     let nodes = Nodes::start(&[proxy.url(), server.url()], &[]);
     let mut stream = SseStream::open(nodes.at(1).http, "/events/news");
@@ -122,7 +122,7 @@ fn an_event_that_was_trimmed_before_its_node_read_it_was_written_twice() {
 #[test]
 fn a_pipeline_is_answered_truly_while_replies_of_the_log_are_cut_off() {
     let scale = Scale::or(6, 0, 0);
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let proxy = Proxy::to(server.address());
     let nodes = Nodes::start(&[proxy.url()], &[]);
     let ingest = nodes.at(0).ingest;

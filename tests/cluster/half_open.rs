@@ -18,7 +18,7 @@ fn files(node: &Node) -> usize {
 
 #[test]
 fn connections_that_carry_nothing_are_noticed_and_replaced() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let proxy = Proxy::to(server.address());
     let nodes = Nodes::start(&[proxy.url(), server.url()], &[]);
     let mut stream = SseStream::open(nodes.at(0).http, "/events/news");
@@ -37,7 +37,7 @@ fn connections_that_carry_nothing_are_noticed_and_replaced() {
 /// The tail alone is dead: what the node publishes arrives, and what it reads does not.
 #[test]
 fn a_tail_that_carries_nothing_is_noticed_and_replaced() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let proxy = Proxy::to(server.address());
     let nodes = Nodes::start(&[proxy.url()], &[]);
     let mut stream = SseStream::open(nodes.at(0).http, "/events/news");
@@ -59,8 +59,8 @@ fn a_tail_that_carries_nothing_is_noticed_and_replaced() {
 /// Behind a proxy or a name, another server answers: one that follows, and does not lead.
 #[test]
 fn a_replica_is_not_taken_for_the_log() {
-    let master = Server::start(Keeps::EverySecond, &[]);
-    let replica = Server::start(Keeps::EverySecond, &[]);
+    let master = Server::start(Keeps::Written, &[]);
+    let replica = Server::start(Keeps::Written, &[]);
     replica.follow(&master);
     let proxy = Proxy::to(master.address());
     let nodes = Nodes::start(&[proxy.url(), master.url()], &[]);
@@ -85,8 +85,8 @@ fn a_replica_is_not_taken_for_the_log() {
 /// of the log; the node tells what it no longer has.
 #[test]
 fn an_orphaned_replica_that_was_promoted_is_told_as_a_loss() {
-    let master = Server::start(Keeps::EverySecond, &[]);
-    let replica = Server::start(Keeps::EverySecond, &[]);
+    let master = Server::start(Keeps::Written, &[]);
+    let replica = Server::start(Keeps::Written, &[]);
     let proxy = Proxy::to(master.address());
     let nodes = Nodes::start(&[proxy.url()], &[]);
     let mut stream = SseStream::open(nodes.at(0).http, "/events/news");
@@ -106,7 +106,7 @@ fn an_orphaned_replica_that_was_promoted_is_told_as_a_loss() {
 
 #[test]
 fn a_hundred_cuts_leak_no_connection_and_fill_no_disk() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let proxy = Proxy::to(server.address());
     let nodes = Nodes::start(&[proxy.url()], &[]);
     let mut stream = SseStream::open(nodes.at(0).http, "/events/news");

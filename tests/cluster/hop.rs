@@ -33,7 +33,7 @@ fn hop(server: &Server, scale: Scale) {
 
 #[test]
 fn streams_that_hop_at_random_miss_nothing_and_hear_nothing_twice() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     hop(&server, Scale::or(6, 60, 1_000));
 }
 
@@ -67,7 +67,7 @@ fn the_log_may_be_valkey() {
 /// All nodes, and a node that starts later, send the same bytes.
 #[test]
 fn all_nodes_have_the_same_history_byte_for_byte() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let nodes = Nodes::start(&vec![server.url(); 3], &[]);
     for number in 0..20 {
         let data = format!("line {number}\nand another");

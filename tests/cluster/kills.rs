@@ -14,7 +14,7 @@ const TOPICS: u32 = 10;
 #[test]
 fn nodes_that_are_killed_lose_nothing_for_anybody() {
     let scale = Scale::or(10, 60, 500);
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let mut nodes = Nodes::start(&vec![server.url(); 3], &[]);
     let mut course = Course::new("kill", scale, TOPICS, &nodes);
     course.open(scale.streams / 2, &Hops::Never);
@@ -39,7 +39,7 @@ fn nodes_that_are_killed_lose_nothing_for_anybody() {
 
 #[test]
 fn a_node_that_was_killed_goes_on_with_cursors_from_before() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let mut nodes = Nodes::start(&[server.url()], &[]);
     let mut stream = SseStream::open(nodes.at(0).http, "/events/news");
     nodes.publish("news", "before");

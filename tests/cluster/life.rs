@@ -22,7 +22,7 @@ const TOPICS: u32 = 10;
 #[test]
 fn an_upgrade_of_a_node_is_noticed_by_nobody() {
     let scale = Scale::or(5, 40, 400);
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let nodes = Nodes::start(&vec![server.url(); 2], &[]);
     let mut course = Course::new("upgrade", scale, TOPICS, &nodes);
     course.open(scale.streams, &Hops::Never);
@@ -50,7 +50,7 @@ fn an_upgrade_of_a_node_is_noticed_by_nobody() {
 #[test]
 fn a_rolling_restart_loses_nothing() {
     let scale = Scale::or(5, 40, 400);
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let mut nodes = Nodes::start(&vec![server.url(); 3], &[]);
     let mut course = Course::new("rolling", scale, TOPICS, &nodes);
     course.open(scale.streams, &Hops::Never);
@@ -71,7 +71,7 @@ fn a_rolling_restart_loses_nothing() {
 
 #[test]
 fn a_topic_that_is_erased_at_one_node_is_erased_at_all() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let nodes = Nodes::start(&vec![server.url(); 2], &[]);
     nodes.publish("news", "erased");
     let kept = |index: usize| {
@@ -95,7 +95,7 @@ fn a_topic_that_is_erased_at_one_node_is_erased_at_all() {
 /// A publisher that got no answer asks another node, while the first is still at it.
 #[test]
 fn of_the_same_key_at_several_nodes_one_event_is_published() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let nodes = Nodes::start(&vec![server.url(); 3], &[]);
     let mut stream = SseStream::open(nodes.at(0).http, "/events/news");
     for round in 0..10 {
@@ -123,7 +123,7 @@ fn of_the_same_key_at_several_nodes_one_event_is_published() {
 
 #[test]
 fn a_transaction_of_the_ingest_port_is_one_batch_and_watch_is_refused() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let nodes = Nodes::start(&vec![server.url(); 2], &[]);
     let mut stream = SseStream::open(nodes.at(1).http, "/events/news");
     let mut connection = crate::server::connection(nodes.at(0).ingest).expect("it listens");

@@ -218,7 +218,7 @@ fn roster_of(server: &Server, subscriber: &str) -> (String, String) {
 #[test]
 fn each_subscriber_of_a_killed_node_is_ended_once_and_in_no_list() {
     let count = Scale::or(1, 40, 1).streams;
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let (mut nodes, _folder) = start(&vec![server.url(); 3], &[]);
     let mut watcher = watch(nodes.at(0));
     let mut told = Told::default();
@@ -262,7 +262,7 @@ fn each_subscriber_of_a_killed_node_is_ended_once_and_in_no_list() {
 
 #[test]
 fn a_node_that_is_stopped_ends_each_of_its_subscribers_once() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let (mut nodes, _folder) = start(&vec![server.url(); 2], &[]);
     let mut watcher = watch(nodes.at(0));
     let mut told = Told::default();
@@ -283,7 +283,7 @@ fn a_node_that_is_stopped_ends_each_of_its_subscribers_once() {
 /// All nodes die, so nobody is left to tell it: the next one that starts does.
 #[test]
 fn subscribers_of_nodes_that_died_together_are_ended_by_the_next_one() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let (mut nodes, _folder) = start(&vec![server.url(); 2], &[]);
     let mut watcher = watch(nodes.at(0));
     let mut told = Told::default();
@@ -309,7 +309,7 @@ fn subscribers_of_nodes_that_died_together_are_ended_by_the_next_one() {
 /// A pause that is too long is told as an end, and what comes after it as a new subscriber.
 #[test]
 fn a_node_that_stood_still_for_too_long_tells_its_subscribers_anew() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let (nodes, _folder) = start(&vec![server.url(); 3], &[]);
     let mut watcher = watch(nodes.at(0));
     let mut told = Told::default();
@@ -336,17 +336,17 @@ fn a_node_that_stood_still_for_too_long_tells_its_subscribers_anew() {
 
 #[test]
 fn a_node_that_stood_still_for_seconds_keeps_its_subscribers() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let (nodes, _folder) = start(&vec![server.url(); 2], &[]);
     let mut watcher = watch(nodes.at(0));
     let mut told = Told::default();
     let _open: Vec<SseStream> = (0..30).map(|n| subscribe(nodes.at(n % 2), "a")).collect();
     told.read_until(&mut watcher, |told| told.starts.len() == 30);
     nodes.at(1).signal(Signal::STOP);
-    // The other node has looked three times: some five seconds.
+    // The other node has looked twice: some four seconds.
     let before = counted(&server);
     wait_until("the other node has looked", || {
-        counted(&server) >= before + 3
+        counted(&server) >= before + 2
     });
     nodes.at(1).signal(Signal::CONT);
     let before = counted(&server);
@@ -360,7 +360,7 @@ fn a_node_that_stood_still_for_seconds_keeps_its_subscribers() {
 /// The server stands still for longer than a node may be silent.
 #[test]
 fn nobody_is_ended_because_the_log_was_away() {
-    let mut server = Server::start(Keeps::EverySecond, &[]);
+    let mut server = Server::start(Keeps::Written, &[]);
     let more = ["--log-lost-unready", "12s"];
     let (nodes, _folder) = start(&vec![server.url(); 2], &more);
     let mut watcher = watch(nodes.at(0));
@@ -398,7 +398,7 @@ fn nobody_is_ended_because_the_log_was_away() {
 /// A network that is split for a moment, to both of two nodes one after the other.
 #[test]
 fn a_node_that_is_cut_off_from_the_log_for_seconds_keeps_its_subscribers() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let proxies = [(); 2].map(|()| Proxy::to(server.address()));
     let logs: Vec<String> = proxies.iter().map(Proxy::url).collect();
     let (nodes, _folder) = start(&logs, &[]);
@@ -410,7 +410,7 @@ fn a_node_that_is_cut_off_from_the_log_for_seconds_keeps_its_subscribers() {
         let before = counted(&server);
         proxy.hold(true);
         wait_until("the other node has looked", || {
-            counted(&server) >= before + 3
+            counted(&server) >= before + 2
         });
         proxy.release();
         wait_until_all_count(&server, 2);
@@ -424,7 +424,7 @@ fn a_node_that_is_cut_off_from_the_log_for_seconds_keeps_its_subscribers() {
 /// A network that is split: the others take the node for dead, and its streams stay all the time.
 #[test]
 fn a_node_that_is_cut_off_from_the_log_for_too_long_tells_its_subscribers_anew() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let proxy = Proxy::to(server.address());
     let logs = [server.url(), proxy.url(), server.url()];
     let (nodes, _folder) = start(&logs, &[]);
@@ -542,8 +542,8 @@ fn what_a_server_has_lost_of_the_rosters_is_told_again() {
 /// The process of the server goes on: only the time of its rule is another one.
 #[test]
 fn what_a_server_has_lost_as_a_replica_is_told_again() {
-    let server = Server::start(Keeps::EverySecond, &[]);
-    let other = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
+    let other = Server::start(Keeps::Written, &[]);
     let (nodes, _folder) = start(&vec![server.url(); 2], &[]);
     let mut open: Vec<SseStream> = (0..20).map(|n| subscribe(nodes.at(n % 2), "a")).collect();
     all_list(&nodes, &[0, 1], 20);
@@ -563,7 +563,7 @@ fn what_a_server_has_lost_as_a_replica_is_told_again() {
 
 #[test]
 fn subscribers_are_listed_again_after_the_log_has_lost_everything() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let (nodes, _folder) = start(&vec![server.url(); 2], &[]);
     let _open: Vec<SseStream> = (0..20).map(|n| subscribe(nodes.at(n % 2), "a")).collect();
     let before = all_list(&nodes, &[0, 1], 20);
@@ -580,7 +580,7 @@ fn subscribers_are_listed_again_after_the_log_has_lost_everything() {
 /// The program of a node is replaced: its subscribers stay.
 #[test]
 fn an_upgrade_ends_no_subscriber() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let (nodes, _folder) = start(&vec![server.url(); 2], &[]);
     let mut watcher = watch(nodes.at(0));
     let mut told = Told::default();
@@ -609,7 +609,7 @@ fn an_upgrade_ends_no_subscriber() {
 /// A long list is continued at another node.
 #[test]
 fn a_list_is_continued_at_any_node() {
-    let server = Server::start(Keeps::EverySecond, &[]);
+    let server = Server::start(Keeps::Written, &[]);
     let (nodes, _folder) = start(&vec![server.url(); 2], &[]);
     let topics: String = (0..99).map(|n| format!("&topic=t{n}")).collect();
     let target = format!("{HUB}?topic=all{topics}");

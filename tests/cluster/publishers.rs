@@ -18,6 +18,9 @@ use crate::wire::Connection;
 /// Longest wait for an answer; a node's own bounds are below.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Longest time for which one that insists goes on after the end.
+const INSISTS: Duration = Duration::from_secs(60);
+
 /// Bits of an event's number that count the events of its publisher.
 const COUNT_BITS: u32 = 40;
 
@@ -115,7 +118,8 @@ impl Publishers {
         fates.values().filter(is_published).count()
     }
 
-    /// Ends them, each behind the answer that it waits for; the fates of all events.
+    /// Ends them, each behind the answer that it waits for, or behind its 200 if it insists; the fates
+    /// of all events.
     pub(crate) fn end(self) -> (BTreeMap<u64, Fate>, Answers) {
         self.stop.send_replace(true);
         for publisher in self.running {
@@ -155,6 +159,7 @@ impl Publisher {
             .collect();
         self.number += numbers.len() as u64;
         let body = self.body(&numbers);
+        let mut ended = None;
         loop {
             let fate = match self.call(&body).await {
                 Answer::Published(ids) => {
@@ -167,9 +172,12 @@ impl Publisher {
                 Answer::Refused => Fate::Refused,
                 Answer::Unknown => Fate::Unknown,
             };
-            let is_last = !self.recipe.insists || *self.stop.borrow();
             self.unanswered(&numbers, fate);
-            if is_last {
+            if *self.stop.borrow() {
+                ended.get_or_insert_with(Instant::now);
+            }
+            let is_late = ended.is_some_and(|ended: Instant| ended.elapsed() > INSISTS);
+            if !self.recipe.insists || is_late {
                 return;
             }
             sleep(Duration::from_millis(50)).await;

@@ -27,8 +27,8 @@ struct Stage {
 
 impl Stage {
     fn set(count: usize) -> Self {
-        let old = Server::start(Keeps::EverySecond, &[]);
-        let new = Server::start(Keeps::EverySecond, &[]);
+        let old = Server::start(Keeps::Written, &[]);
+        let new = Server::start(Keeps::Written, &[]);
         let proxies: Vec<Proxy> = (0..count).map(|_| Proxy::to(old.address())).collect();
         let logs: Vec<String> = proxies.iter().map(Proxy::url).collect();
         let nodes = Nodes::start(&logs, &[]);

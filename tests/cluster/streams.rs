@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout, timeout_at};
 
 use crate::id::Id;
 use crate::judge::{Account, Gap, Item};
-use crate::support::wait_until;
+use crate::support::{DEADLINE, wait_until};
 use crate::wire::{Block, Connection, block};
 
 /// Pause before the next attempt, in milliseconds; each client has another.
@@ -172,7 +172,7 @@ impl Streams {
         // A busy machine takes its time, as long as streams arrive.
         while !behind.is_empty() {
             assert!(
-                moved.elapsed() < Duration::from_secs(30),
+                moved.elapsed() < DEADLINE,
                 "{} streams do not reach {id} after {:?}: {behind:?}",
                 behind.len(),
                 began.elapsed()

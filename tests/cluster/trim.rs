@@ -18,7 +18,7 @@ struct Stage {
 
 impl Stage {
     fn set() -> Self {
-        let server = Server::start(Keeps::EverySecond, &[]);
+        let server = Server::start(Keeps::Written, &[]);
         let nodes = Nodes::start(&[server.url()], &[]);
         let mut stream = SseStream::open(nodes.at(0).http, "/events/news");
         nodes.publish("news", "first");

@@ -234,5 +234,6 @@ fn a_client_that_is_ahead_is_sent_away_while_the_log_gives_no_answer() {
     assert!(gap.data.contains("unknown"), "{gap:?}");
     second.log.set_silent(false);
     second.log.hold_back(false);
+    cluster.settle();
     assert_eq!(second.resume("/events/a", &cursor).take_data(1), ["2"]);
 }

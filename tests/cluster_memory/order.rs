@@ -299,5 +299,6 @@ fn a_client_that_is_ahead_was_sent_everything_again_by_a_node_that_is_slow() {
     first.publish("a", "2");
     assert_eq!(second.status_of("/events/a", &cursor), 503);
     second.log.hold_back(false);
+    cluster.settle();
     assert_eq!(second.resume("/events/a", &cursor).take_data(1), ["2"]);
 }

@@ -190,10 +190,10 @@ fn a_forwarder_takes_its_lease_at_the_master_that_sentinels_name() {
     wait_until("it forwards", || is(&node, "subscribed"));
     new.follow(&old);
     new.ask::<()>(&["REPLICAOF", "NO", "ONE"]);
-    // The old master lives, and takes writes.
-    sentinels.name(&new);
     let holder = || new.ask::<Option<String>>(&["GET", "{fantail}:channels"]);
     let copied = holder();
+    // The old master lives, and takes writes.
+    sentinels.name(&new);
     wait_until("it has taken the lease again", || {
         let held = holder();
         held.is_some() && held != copied

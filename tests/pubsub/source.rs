@@ -81,9 +81,9 @@ impl Source {
             forwarding: None,
             message_bytes_max: MESSAGE_BYTES_MAX,
             pace: Pace {
-                connect_timeout: Duration::from_secs(1),
+                connect_timeout: Duration::from_secs(3),
                 probe_every: Duration::from_millis(200),
-                probe_timeout: Duration::from_secs(1),
+                probe_timeout: Duration::from_secs(3),
                 pause_min: Duration::from_millis(10),
                 pause_max: Duration::from_millis(100),
             },

@@ -17,7 +17,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
-        Self::with_arguments(Keeps::EverySecond, &[])
+        Self::with_arguments(Keeps::Written, &[])
     }
 
     /// With these arguments.

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 /// Longest wait of a test; far above the needs of a loaded machine, so that only a fault reaches
 /// it.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Time between two checks of a condition that has to be polled.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);

@@ -116,8 +116,9 @@ impl Proxy {
     /// Nothing passes any more, in either direction, and nothing is closed: a cut cable. New
     /// connections are accepted if `new_too`, and held as well.
     pub(crate) fn hold(&self, new_too: bool) {
+        let links = self.shared.links.lock().expect("no panic");
         self.shared.holds.store(new_too, Ordering::Relaxed);
-        self.links().iter().for_each(|link| link.hold(true));
+        links.iter().for_each(|link| link.hold(true));
     }
 
     /// Holds this many of the connections, the oldest ones.
@@ -140,8 +141,9 @@ impl Proxy {
 
     /// What was held goes on.
     pub(crate) fn release(&self) {
+        let links = self.shared.links.lock().expect("no panic");
         self.shared.holds.store(false, Ordering::Relaxed);
-        self.links().iter().for_each(|link| link.hold(false));
+        links.iter().for_each(|link| link.hold(false));
     }
 
     /// Cuts all connections.
@@ -197,6 +199,10 @@ impl Shared {
         for socket in [&client, &server] {
             socket.set_nodelay(true).expect("a socket");
         }
+        let mut links = self.links.lock().expect("no panic");
+        if *self.target.lock().expect("no panic") != target {
+            return;
+        }
         let link = Arc::new(Link {
             client,
             server,
@@ -204,7 +210,8 @@ impl Shared {
             changed: Condvar::new(),
             is_cut: AtomicBool::new(false),
         });
-        self.links.lock().expect("no panic").push(Arc::clone(&link));
+        links.push(Arc::clone(&link));
+        drop(links);
         let upward = Arc::clone(&link);
         thread::spawn(move || upward.forward_requests());
         let (to, pieces) = sync_channel(PIECES);
