@@ -22,6 +22,7 @@ mod contact;
 mod control;
 mod master;
 mod membership;
+mod prints;
 mod queue;
 mod reader;
 mod roster;

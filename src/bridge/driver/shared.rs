@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::LogConfig;
 use super::membership::{Membership, NotJoined};
+use super::prints::Prints;
 use super::queue::{Answer, Full, Known, Queue};
 use super::reader::Reader;
 use crate::bridge::entry::{self, Fields, Token};
@@ -69,8 +70,8 @@ pub(super) struct Shared {
     pub(super) queued: Notify,
     /// The newest id that was applied, or told as lost.
     pub(super) head: watch::Sender<EventId>,
-    /// The newest entry that was applied, with its digest.
-    pub(super) print: Mutex<Option<(EventId, u64)>>,
+    /// The digest of the newest entry that was applied.
+    pub(super) prints: Prints,
     /// The server of which the tail has applied everything; none while it is behind.
     pub(super) live: watch::Sender<Option<u64>>,
     /// Times that a part of the log was lost, or never read.
@@ -106,7 +107,7 @@ impl Shared {
             metrics,
             queued: Notify::new(),
             head: watch::Sender::new(head),
-            print: Mutex::default(),
+            prints: Prints::default(),
             live: watch::Sender::new(None),
             losses: AtomicU64::new(0),
             standing: Mutex::new(Standing::Refilling { behind: 0 }),
@@ -408,8 +409,7 @@ impl Log for Shared {
     }
 
     fn print_of(&self, head: EventId) -> Option<u64> {
-        let newest = *self.print.lock();
-        newest.filter(|(id, _)| *id == head).map(|(_, print)| print)
+        self.prints.of(head)
     }
 
     fn roster_name(&self) -> u64 {

@@ -156,7 +156,7 @@ impl Tail {
                 Err(stop) => return stop,
             }
             let head = *self.shared.head.borrow();
-            *self.shared.print.lock() = follower.print_of(head).map(|print| (head, print));
+            self.shared.prints.settle(head, follower.print_of(head));
             if is_live {
                 backoff.succeeded();
             }
@@ -259,6 +259,7 @@ impl Tail {
             return Ok(());
         };
         let count = entries.len() as u64;
+        self.shared.prints.begin(&entries);
         let (mut applied, mut tokens) = (Vec::new(), Vec::new());
         for entry in entries {
             tokens.push(entry.payload.token);
