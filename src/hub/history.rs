@@ -206,7 +206,10 @@ impl Hub {
         loop {
             let done = {
                 let mut desk = self.0.shared.desk.lock();
-                let done = desk.expire(now_unix_ms, EXPIRE_STEPS);
+                let done = match self.log() {
+                    Some(_) => desk.expire_with_log(now_unix_ms, EXPIRE_STEPS),
+                    None => desk.expire(now_unix_ms, EXPIRE_STEPS),
+                };
                 self.note_topics(&desk);
                 self.note_keys(&mut desk);
                 done

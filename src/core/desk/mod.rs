@@ -128,15 +128,23 @@ impl Desk {
     /// Evicts events that are too old at `now_unix_ms`, examining at most `steps` of them, and
     /// forgets as many idempotency keys. Returns whether it finished.
     ///
-    /// This is the only place that turns a time into an id. If ids are given from outside and are
+    /// These two are the only places that turn a time into an id. If ids are given from outside and are
     /// not times, their source knows the cut-off: see [`Desk::expire_below`].
     pub fn expire(&mut self, now_unix_ms: u64, steps: usize) -> bool {
-        let cut_off = self.history.cut_off(now_unix_ms);
-        let keys_done = self
-            .store
-            .keys_mut()
-            .expire(self.keys.cut_off(now_unix_ms), steps);
-        self.expire_below(cut_off, steps) && keys_done
+        let keys = self.keys.cut_off(now_unix_ms);
+        self.expire_keys_below(keys, now_unix_ms, steps)
+    }
+
+    /// The same where a log gives the ids: it forgets the keys that are too old for whatever follows
+    /// the newest id. By a clock, a node that is behind would forget keys that the next entries need.
+    pub fn expire_with_log(&mut self, now_unix_ms: u64, steps: usize) -> bool {
+        let keys = self.keys.cut_off(self.head().unix_ms());
+        self.expire_keys_below(keys, now_unix_ms, steps)
+    }
+
+    fn expire_keys_below(&mut self, keys: EventId, now_unix_ms: u64, steps: usize) -> bool {
+        let keys_done = self.store.keys_mut().expire(keys, steps);
+        self.expire_below(self.history.cut_off(now_unix_ms), steps) && keys_done
     }
 
     /// Evicts events below `cut_off`, examining at most `steps` of them. Returns whether it

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::core::event::EventId;
 use crate::core::history::{Appended, IdFell, MatchSet, SelectorIds, ShardSet, Stamp};
+use crate::core::idempotency::KeyLimits;
 use crate::core::sse::{Draft, Frame};
 
 use super::recall::{Fate, Fates};
@@ -147,6 +148,25 @@ impl Stamps<'_> {
         }
     }
 
+    /// Keys of events below this id are too old for the event with this number. Where a clock gives
+    /// the ids, it forgets the keys, too.
+    pub(super) fn cut_off(&self, number: usize, limits: &KeyLimits) -> EventId {
+        match self {
+            Self::Local(_) => EventId::ZERO,
+            Self::Given(ids) => ids
+                .get(number)
+                .map_or(EventId::ZERO, |id| limits.cut_off(id.unix_ms())),
+        }
+    }
+
+    /// Whether the event with this number is given an id below `cut_off`.
+    pub(super) fn is_below(&self, number: usize, cut_off: EventId) -> bool {
+        match self {
+            Self::Local(_) => false,
+            Self::Given(ids) => ids.get(number).is_some_and(|id| *id < cut_off),
+        }
+    }
+
     /// Checks that given ids rise from `head` on.
     fn check(&self, count: usize, head: EventId) -> Result<(), IdFell> {
         if matches!(self, Self::Local(_)) {
@@ -174,7 +194,8 @@ impl Desk {
         let head = self.store.head();
         let checked = publication.stamps.check(publication.drafts.len(), head);
         checked.map_err(Refusal::Fell)?;
-        let fates = self.recall(publication.drafts).map_err(Refusal::Reused)?;
+        let fates = self.recall(publication.drafts, &publication.stamps);
+        let fates = fates.map_err(Refusal::Reused)?;
         if !publication.full.is_empty() {
             let needed = self.shards_of(publication.drafts, &fates);
             if !needed.and(publication.full).is_empty() {

@@ -6,7 +6,7 @@ use crate::core::event::EventId;
 use crate::core::idempotency::{Key, Recalled, Remembered};
 use crate::core::sse::Draft;
 
-use super::Desk;
+use super::{Desk, Stamps};
 
 /// What becomes of an event with a key.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +40,12 @@ impl Desk {
     /// Finds the events that were published before. Costs one comparison an event where none has a
     /// key, and one look-up for each that has one.
     ///
+    /// For an event with a given id, the window is counted back from that id, and not from a clock:
+    /// all nodes of a log decide alike, also one that reads it later.
+    ///
     /// # Errors
     /// The number of the first one that has the key of another event.
-    pub(super) fn recall(&self, drafts: &[Draft<'_>]) -> Result<Fates, usize> {
+    pub(super) fn recall(&self, drafts: &[Draft<'_>], stamps: &Stamps<'_>) -> Result<Fates, usize> {
         if drafts.iter().all(|draft| draft.key().is_none()) {
             return Ok(Fates::default());
         }
@@ -53,11 +56,16 @@ impl Desk {
                 fates.push(Fate::New);
                 continue;
             };
-            fates.push(match self.store.keys().recall(key) {
+            let cut_off = stamps.cut_off(number, &self.keys);
+            fates.push(match self.store.keys().recall_from(key, cut_off) {
                 Recalled::Repeat(before) => Fate::Repeat(before),
                 Recalled::Reused => return Err(number),
                 Recalled::New if drafts.len() == 1 => Fate::New,
                 Recalled::New => match earlier.get(&key.name) {
+                    Some((old, _)) if stamps.is_below(*old, cut_off) => {
+                        earlier.insert(key.name, (number, key));
+                        Fate::New
+                    }
                     Some((_, other)) if *other != key => return Err(number),
                     Some((same, _)) => Fate::SameAs(*same),
                     None => {

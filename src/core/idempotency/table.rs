@@ -140,7 +140,14 @@ impl Keys {
     /// What is known of a key.
     #[must_use]
     pub fn recall(&self, key: &Key) -> Recalled {
-        match self.find(key) {
+        self.recall_from(key, EventId::ZERO)
+    }
+
+    /// The same for an event from whose window on `cut_off` is the oldest id: keys of events below
+    /// it count as forgotten, whether they are yet or not.
+    #[must_use]
+    pub fn recall_from(&self, key: &Key, cut_off: EventId) -> Recalled {
+        match self.find(key).filter(|entry| entry.id >= cut_off) {
             None => Recalled::New,
             Some(entry) if entry.key.content == key.content => Recalled::Repeat(*entry),
             Some(_) => Recalled::Reused,
@@ -148,16 +155,20 @@ impl Keys {
     }
 
     fn find(&self, key: &Key) -> Option<&Remembered> {
+        self.queue.get(self.place_of(self.number_of(key)?))
+    }
+
+    fn number_of(&self, key: &Key) -> Option<u32> {
         let is_it = |number: &u32| {
             let entry = self.queue.get(self.place_of(*number));
             entry.is_some_and(|entry| entry.key.name == key.name)
         };
-        let number = self.index.find(self.hash(key), is_it)?;
-        self.queue.get(self.place_of(*number))
+        self.index.find(self.hash(key), is_it).copied()
     }
 
-    /// Remembers the key of an event that was just published. It must be new, and its id above all
-    /// others. Forgets older ones that have no place any more.
+    /// Remembers the key of an event that was just published. Its id must be above all others. It
+    /// takes the place of an older event with the same key, which was too old for a repeat. Forgets
+    /// older ones that have no place any more.
     pub fn remember(&mut self, new: Remembered) {
         if !self.limits.are_on() {
             return;
@@ -206,7 +217,6 @@ impl Keys {
     #[must_use]
     pub fn restore(&mut self, entry: Remembered) -> bool {
         let fits = self.queue.back().is_none_or(|last| last.id < entry.id)
-            && self.find(&entry.key).is_none()
             && self.len() < u32::MAX as usize;
         if fits {
             self.push(entry);
@@ -228,6 +238,9 @@ impl Keys {
 
     fn push(&mut self, entry: Remembered) {
         debug_assert!(self.newest().is_none_or(|last| last < entry.id), "ids rise");
+        if let Some(older) = self.number_of(&entry.key) {
+            self.unlist(&entry.key, older);
+        }
         let number = (self.first + self.len() as u64) as u32;
         let hash = self.hash(&entry.key);
         self.queue.push_back(entry);
@@ -239,16 +252,21 @@ impl Keys {
     }
 
     fn forget_first(&mut self) -> Option<Remembered> {
-        let hash = self.hash(&self.queue.front()?.key);
+        let key = self.queue.front()?.key;
+        self.unlist(&key, self.first as u32);
+        self.first += 1;
+        self.queue.pop_front()
+    }
+
+    /// Removes the entry with this number from the index, if it is there.
+    fn unlist(&mut self, key: &Key, number: u32) {
+        let hash = self.hash(key);
         let (queue, first, hasher) = (&self.queue, self.first, &self.hasher);
         let hash_of = |number: &u32| {
             let entry = queue.get(number.wrapping_sub(first as u32) as usize);
             entry.map_or(0, |entry| hasher.hash_one(entry.key.name))
         };
-        let is_first = |number: &u32| *number == first as u32;
-        self.index.remove(hash, is_first, hash_of);
-        self.first += 1;
-        self.queue.pop_front()
+        self.index.remove(hash, |listed| *listed == number, hash_of);
     }
 
     /// Forgets the keys of all events above `id`, which are lost: no key outlives its event.
@@ -263,14 +281,8 @@ impl Keys {
         while let Some(last) = self.queue.back()
             && last.id > id
         {
-            let hash = self.hash(&last.key);
-            let number = (self.first + self.len() as u64 - 1) as u32;
-            let (queue, first, hasher) = (&self.queue, self.first, &self.hasher);
-            let hash_of = |number: &u32| {
-                let entry = queue.get(number.wrapping_sub(first as u32) as usize);
-                entry.map_or(0, |entry| hasher.hash_one(entry.key.name))
-            };
-            self.index.remove(hash, |found| *found == number, hash_of);
+            let (key, number) = (last.key, self.first + self.len() as u64 - 1);
+            self.unlist(&key, number as u32);
             self.queue.pop_back();
         }
     }

@@ -364,8 +364,15 @@ impl World {
 
     fn expire(&mut self) {
         assert!(self.shared.desk.lock().keys_mut().len() <= self.settings.desk.keys.count);
-        self.shared.desk.lock().expire(self.clock_ms, 1_000);
-        self.keys
-            .expire(self.settings.desk.keys.cut_off(self.clock_ms));
+        let limits = self.settings.desk.keys;
+        let mut desk = self.shared.desk.lock();
+        let keys_ms = if self.has_log {
+            desk.expire_with_log(self.clock_ms, 1_000);
+            desk.head().unix_ms()
+        } else {
+            desk.expire(self.clock_ms, 1_000);
+            self.clock_ms
+        };
+        self.keys.expire(limits.cut_off(keys_ms));
     }
 }

@@ -61,6 +61,48 @@ fn of_two_entries_with_one_key_and_ids_from_outside_the_first_counts() {
     assert_eq!(desk.store().len_of("a"), 2);
 }
 
+/// A node that started read the log of an hour in a second, and took an event for a repeat, or for a
+/// misuse, whose key was an hour old: its history lacked what all others had.
+#[test]
+fn a_node_that_read_the_log_later_found_repeats_that_were_none() {
+    let at = |ms| EventId::from_parts(NOW + ms, 0).expect("fits");
+    let window = KeyLimits::default().window_ms;
+    let ids = [1, window, window + 2, window + 3].map(at);
+    let drafts = || {
+        [
+            keyed("k", "1"),
+            keyed("k", "1"),
+            keyed("k", "2"),
+            keyed("k", "2"),
+        ]
+    };
+    let fates = |desk: &mut Desk, drafts: &mut [Draft<'_>], ids: &[EventId]| {
+        let published = publish(desk, drafts, Stamps::Given(ids), ShardSet::default());
+        let receipts = published.expect("published").receipts;
+        let told = receipts.iter().map(|it| (it.id, it.is_repeat));
+        told.collect::<Vec<_>>()
+    };
+    let expected = [
+        (ids[0], false),
+        (ids[0], true),
+        (ids[2], false),
+        (ids[2], true),
+    ];
+    let mut at_once = desk();
+    assert_eq!(fates(&mut at_once, &mut drafts(), &ids), expected);
+    let mut live = desk();
+    for (number, draft) in drafts().into_iter().enumerate() {
+        let told = fates(&mut live, &mut [draft], &ids[number..=number]);
+        assert_eq!(told, [expected[number]]);
+        // By the clock of a node that is far behind the log, all keys are old.
+        live.expire_with_log(NOW + 100 * window, 1_000);
+    }
+    let keys = |desk: &mut Desk| desk.keys_mut().newest();
+    assert_eq!(keys(&mut live), keys(&mut at_once));
+    at_once.expire_with_log(NOW, 1_000);
+    assert_eq!((at_once.keys_mut().len(), live.keys_mut().len()), (1, 1));
+}
+
 #[test]
 fn a_history_that_comes_in_is_cut_to_the_current_bounds() {
     let mut before = desk();

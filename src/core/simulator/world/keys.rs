@@ -75,9 +75,10 @@ impl KeyOracle {
         keys: &[Option<EventKey>],
         receipts: &[Receipt],
         limits: KeyLimits,
+        cut_offs: &[EventId],
     ) {
         let before = self.clone();
-        for (key, receipt) in std::iter::zip(keys, receipts) {
+        for ((key, receipt), cut_off) in keys.iter().zip(receipts).zip(cut_offs) {
             let Some(key) = *key else {
                 assert!(!receipt.is_repeat, "an event without a key is a repeat");
                 continue;
@@ -86,11 +87,12 @@ impl KeyOracle {
             if receipt.is_repeat {
                 let (_, last) = last.expect("nothing was published with this key");
                 assert_eq!((last.key, last.id), (key, receipt.id), "another's receipt");
-                assert!(!last.is_gone, "it is too old: {last:?}");
+                let is_old = last.is_gone || last.id < *cut_off;
+                assert!(!is_old, "it is too old: {last:?}");
                 self.repeats += 1;
                 continue;
             }
-            if let Some((number, last)) = last {
+            if let Some((number, last)) = last.filter(|(_, last)| last.id >= *cut_off) {
                 let is_of_batch = number >= before.uses.len();
                 assert!(!is_of_batch, "published twice in one batch: {last:?}");
                 let must = before.must_remember(number, limits);
@@ -108,11 +110,21 @@ impl KeyOracle {
     }
 
     /// Checks that the event with this number was refused with reason.
-    pub(super) fn take_refusal(&mut self, keys: &[Option<EventKey>], number: usize) {
+    pub(super) fn take_refusal(
+        &mut self,
+        keys: &[Option<EventKey>],
+        number: usize,
+        given: &[EventId],
+        cut_off: EventId,
+    ) {
         let key = keys[number].expect("an event without a key");
-        let among_them = keys[..number].iter().flatten();
+        let is_late = |at: &usize| given.get(*at).is_none_or(|id| *id >= cut_off);
+        let among_them = (0..number)
+            .filter(is_late)
+            .filter_map(|at| keys[at].as_ref());
         let is_other = |other: &EventKey| other.name == key.name && other.content != key.content;
-        let last = self.last(key.name).filter(|(_, last)| !last.is_gone);
+        let is_young = |last: &Use| !last.is_gone && last.id >= cut_off;
+        let last = self.last(key.name).filter(|(_, last)| is_young(last));
         let is_reused = last.is_some_and(|(_, last)| is_other(&last.key));
         assert!(
             is_reused || among_them.clone().any(is_other),

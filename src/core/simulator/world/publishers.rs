@@ -106,7 +106,9 @@ impl World {
                 Ok(published) => break published,
                 Err(Refusal::Full(needs)) => return self.wait(publisher, needs),
                 Err(Refusal::Reused(number)) => {
-                    self.keys.take_refusal(&publisher.keys, number);
+                    let cut_offs = self.cut_offs(&given, drafts.len());
+                    self.keys
+                        .take_refusal(&publisher.keys, number, &given, cut_offs[number]);
                     self.shared.desk.lock().unpin(&mut publisher.pinned);
                     return self.leave(ticket);
                 }
@@ -122,12 +124,25 @@ impl World {
             "a publisher was overtaken"
         );
         self.leave(ticket);
-        self.post(publisher, published);
+        self.post(publisher, published, &given);
     }
 
-    fn post(&mut self, publisher: Publisher, published: Batch) {
+    /// For each event, the id below which its key is forgotten, whatever the clock reads.
+    fn cut_offs(&self, given: &[EventId], count: usize) -> Vec<EventId> {
         let limits = self.settings.desk.keys;
-        self.keys.take(&publisher.keys, &published.receipts, limits);
+        let mut cut_offs: Vec<_> = given
+            .iter()
+            .map(|id| limits.cut_off(id.unix_ms()))
+            .collect();
+        cut_offs.resize(count, EventId::ZERO);
+        cut_offs
+    }
+
+    fn post(&mut self, publisher: Publisher, published: Batch, given: &[EventId]) {
+        let limits = self.settings.desk.keys;
+        let cut_offs = self.cut_offs(given, published.receipts.len());
+        let receipts = &published.receipts;
+        self.keys.take(&publisher.keys, receipts, limits, &cut_offs);
         for (event, receipt) in publisher.events.into_iter().zip(&published.receipts) {
             let id = receipt.id;
             if receipt.is_repeat {
