@@ -223,6 +223,7 @@ pub(super) fn shared_log(settings: &Settings) -> Option<bridge::driver::LogConfi
         start_timeout: settings.log_start_timeout,
         ack_replicas: settings.log_ack_replicas,
         history_age: settings.history_age,
+        key_window: settings.idempotency_window,
         has_presence: settings.mercure_subscriptions,
     })
 }

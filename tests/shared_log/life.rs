@@ -96,7 +96,7 @@ fn a_client_that_had_everything_was_told_a_gap_when_the_log_was_silent_for_long(
             .parse::<u64>();
         unix_ms() > ms.expect("a number") + 1_000
     });
-    let node = server.node(&["--history-age", "1s"]);
+    let node = server.node(&["--history-age", "1s", "--idempotency-window", "1s"]);
     add(&node, "t", "after");
     let mut stream = SseStream::resume(node.http, "/events/t", &cursor);
     assert_eq!(stream.take_data(1), ["after"]);
@@ -105,6 +105,26 @@ fn a_client_that_had_everything_was_told_a_gap_when_the_log_was_silent_for_long(
         page.contains("\nfantail_log_trims_unread_total 0"),
         "{page}"
     );
+}
+
+/// Such a node published the repeat again, to its own streams alone.
+#[test]
+fn a_node_that_keeps_events_shorter_than_keys_did_not_read_the_keys_when_it_started() {
+    let server = Server::start();
+    let first = server.node(&[]);
+    let publish = |node: &Node| {
+        let key = [("Idempotency-Key", "k")];
+        http::request(node.http, "POST", "/publish/t", &key, b"1").body
+    };
+    let receipt = publish(&first);
+    let written = unix_ms();
+    wait_until("the event is older than that", || {
+        unix_ms() > written + 1_000
+    });
+    // The newest entry is always read.
+    add(&first, "t", "2");
+    let node = server.node(&["--history-age", "1s"]);
+    assert_eq!(publish(&node), receipt);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The first contact of a node with its log.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use thiserror::Error;
@@ -84,6 +84,11 @@ pub async fn contact(config: &LogConfig) -> Result<Contact, ContactError> {
     }
 }
 
+fn before(unix_ms: u64, age: Duration) -> u64 {
+    let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    unix_ms.saturating_sub(age_ms)
+}
+
 async fn attempt(config: &LogConfig) -> Result<Contact, Error> {
     let key = &config.stream.key;
     let mut connection = Connection::connect(&config.address, key).await?;
@@ -99,8 +104,11 @@ async fn attempt(config: &LogConfig) -> Result<Contact, Error> {
             birth
         }
     };
-    let age = u64::try_from(config.history_age.as_millis()).unwrap_or(u64::MAX);
-    let oldest = EventId::from_parts(unix_ms().saturating_sub(age), 0);
+    let history_ms = before(unix_ms(), config.history_age);
+    // Without the keys that all others have, a repeat would be an event on this node alone. They are
+    // counted by the log's ids and not by this node's clock.
+    let keys_ms = before(facts.last.unix_ms(), config.key_window);
+    let oldest = EventId::from_parts(history_ms.min(keys_ms), 0);
     let first = match connection.first_from(oldest.unwrap_or_default()).await? {
         Some(first) => Some(first),
         // The newest one is read, however old: what comes next is known to follow it.

@@ -114,6 +114,7 @@ mod tests {
             start_timeout: Duration::ZERO,
             ack_replicas: 0,
             history_age: Duration::ZERO,
+            key_window: Duration::ZERO,
             has_presence: false,
         };
         let (ask, _questions) = mpsc::channel(1);

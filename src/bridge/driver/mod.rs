@@ -64,8 +64,10 @@ pub struct LogConfig {
     pub start_timeout: Duration,
     /// Replicas that must have an event before its publisher is answered.
     pub ack_replicas: usize,
-    /// Age of the oldest event that a start reads.
+    /// Age of the oldest event that a start reads for its history.
     pub history_age: Duration,
+    /// A start also reads so far back from the newest entry, for the idempotency keys.
+    pub key_window: Duration,
     /// Whether subscribers are announced.
     pub has_presence: bool,
 }
