@@ -48,13 +48,21 @@ impl Hub {
             return Err(Closed.into());
         }
         self.check_keys(drafts).await?;
-        let receipts = match self.all_repeats(drafts) {
-            Some(receipts) => receipts,
-            None => {
+        let known = self.all_repeats(drafts);
+        let is_confirmed = |receipt: &Receipt| log.is_confirmed(receipt.id);
+        let receipts = match known {
+            Some(receipts) if receipts.iter().all(is_confirmed) => receipts,
+            known => {
                 let records = drafts.iter().map(Record::of).collect();
                 let outcomes = tokio::select! {
                     biased;
-                    outcomes = log.append(records) => outcomes?,
+                    outcomes = log.append(records) => match (outcomes, known) {
+                        // The first attempt has published them.
+                        (Err(AppendError::NotPublished(away)), Some(_)) => {
+                            return Err(NotPublished::Unknown(away.into()));
+                        }
+                        (outcomes, _) => outcomes?,
+                    },
                     () = self.0.gate.stopped() => return Err(cut_off().into()),
                 };
                 self.receipts_of(outcomes, source)?
@@ -64,7 +72,8 @@ impl Hub {
         Ok(receipts)
     }
 
-    /// The receipts, if all of these events were published before. They need no log.
+    /// The receipts, if all of these events were published before. They need no log, once it has
+    /// confirmed them.
     fn all_repeats(&self, drafts: &[Draft<'_>]) -> Option<Vec<Receipt>> {
         if drafts.iter().any(|draft| draft.key().is_none()) {
             return None;

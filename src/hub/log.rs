@@ -298,6 +298,12 @@ pub trait Log: Send + Sync + 'static {
 
     /// How well the node follows the log.
     fn state(&self) -> LogState;
+
+    /// Whether an entry that this node has applied is known to be where its publisher is answered
+    /// for it. If not, a repeat of its event is appended, as the first attempt was.
+    fn is_confirmed(&self, _id: EventId) -> bool {
+        true
+    }
 }
 
 impl std::fmt::Display for RosterPlace {

@@ -127,6 +127,39 @@ fn a_node_that_keeps_events_shorter_than_keys_did_not_read_the_keys_when_it_star
     assert_eq!(publish(&node), receipt);
 }
 
+/// The key of the first attempt was enough for an answer that says that the event is safe.
+#[test]
+fn a_repeat_was_answered_for_an_event_that_no_replica_had() {
+    let server = Server::start();
+    let node = server.node(&["--log-ack-replicas", "1"]);
+    let publish = || {
+        let key = [("Idempotency-Key", "k")];
+        http::request(node.http, "POST", "/publish/t", &key, b"1")
+    };
+    for _ in 0..2 {
+        let refused = publish();
+        assert_eq!(refused.status, 503);
+        assert!(
+            refused.body.contains(r#""published":"unknown""#),
+            "{refused:?}"
+        );
+    }
+    let replica = Server::start();
+    replica.follow(&server);
+    let mut answer = publish();
+    wait_until("the replica has the event", || {
+        answer = publish();
+        answer.status == 200
+    });
+    assert_eq!(answer.head.field("idempotency-replayed"), Some("true"));
+    let entries = || server.ask::<usize>(&["XLEN", "fantail"]);
+    let before = entries();
+    assert_eq!(publish().body, answer.body);
+    assert!(entries() <= before + 1, "at most the node's own marker");
+    let page = http::request(node.http, "GET", "/topics/t/events", &[], b"").body;
+    assert_eq!(page.matches(r#""data":"1""#).count(), 1, "{page}");
+}
+
 #[test]
 fn a_node_ends_when_its_log_has_another_order() {
     let server = Server::start();

@@ -4,6 +4,7 @@
 //! pipelines.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -112,6 +113,8 @@ async fn serve(
     broken: &mut Option<Broken>,
     backoff: &mut crate::backoff::Backoff,
 ) -> Stop {
+    // Another server's replicas are others.
+    shared.confirmed.store(0, Ordering::Release);
     if !is_read(shared, connection).await {
         return Stop::Elsewhere;
     }
@@ -230,11 +233,16 @@ async fn write(shared: &Shared, connection: &mut Connection) -> Result<bool, Sto
         lost = moved(shared, host) => Err(lost),
     };
     let (outcomes, has) = written.map_err(Stop::Lost)?;
-    let (mut newest, mut again, mut refused) = (None, Vec::new(), None);
+    let newest = outcomes.iter().filter_map(|it| it.as_ref().ok()).max();
+    let newest = newest.copied();
+    if let Some(id) = newest.filter(|_| has >= replicas) {
+        // They take everything in order, so they have what was written before as well.
+        shared.confirmed.fetch_max(id.get(), Ordering::AcqRel);
+    }
+    let (mut again, mut refused) = (Vec::new(), None);
     for (number, outcome) in numbers.into_iter().zip(outcomes) {
         match outcome {
             Ok(id) => {
-                newest = Some(id);
                 shared.queue(|queue| {
                     queue.written(number, id);
                     if has >= replicas {

@@ -1,7 +1,7 @@
 //! What the tasks and the hub's handle share.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -74,6 +74,9 @@ pub(super) struct Shared {
     pub(super) prints: Prints,
     /// The server of which the tail has applied everything; none while it is behind.
     pub(super) live: watch::Sender<Option<u64>>,
+    /// As many replicas as must have them have all entries up to this id, on the server that is
+    /// written to.
+    pub(super) confirmed: AtomicU64,
     /// Times that a part of the log was lost, or never read.
     pub(super) losses: AtomicU64,
     standing: Mutex<Standing>,
@@ -109,6 +112,7 @@ impl Shared {
             head: watch::Sender::new(head),
             prints: Prints::default(),
             live: watch::Sender::new(None),
+            confirmed: AtomicU64::new(0),
             losses: AtomicU64::new(0),
             standing: Mutex::new(Standing::Refilling { behind: 0 }),
             why: Mutex::default(),
@@ -361,6 +365,10 @@ fn away(why: String) -> Away {
 }
 
 impl Log for Shared {
+    fn is_confirmed(&self, id: EventId) -> bool {
+        self.config.ack_replicas == 0 || id.get() <= self.confirmed.load(Ordering::Acquire)
+    }
+
     fn append(&self, records: Vec<Record>) -> BoxFuture<'_, Answer> {
         Box::pin(async move {
             if records.is_empty() {
