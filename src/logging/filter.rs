@@ -3,6 +3,7 @@
 //! A level without a target concerns the node's own lines only. Libraries log single frames and
 //! packets (h2 warns about every unsolicited PING acknowledgement), and a client must not be able
 //! to fill the log. Of libraries only errors are logged, unless a filter names them (`h2=debug`).
+//! Of one, not even those: it logs each certificate that it refuses, and hands the error out as well.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,6 +21,10 @@ pub const TRACE_TARGET: &str = "fantail::traced";
 const OWN_TARGETS: &str = "fantail";
 /// Level of targets that no filter names.
 const OTHERS: LevelFilter = LevelFilter::ERROR;
+
+/// Writes a line for each connection to a server whose certificate is not trusted, as often as that is
+/// tried. Whoever connects tells the same.
+const REPEATS: &str = "rustls_platform_verifier=off";
 
 /// Levels, by name.
 pub const LOG_LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
@@ -115,7 +120,8 @@ fn of_own_targets(filter: &str) -> String {
             _ => part.to_owned(),
         }
     });
-    std::iter::once(OTHERS.to_string())
+    [OTHERS.to_string(), REPEATS.to_owned()]
+        .into_iter()
         .chain(directives)
         .collect::<Vec<_>>()
         .join(",")
@@ -127,7 +133,19 @@ mod tests {
     use super::*;
 
     fn shown(setting: &LogFilter, rust_log: Option<&str>) -> String {
-        filter(setting, rust_log).expect("a filter").to_string()
+        let shown = filter(setting, rust_log).expect("a filter").to_string();
+        shown.replace(&format!("{REPEATS},"), "")
+    }
+
+    /// One line for each attempt: some twenty a minute, for as long as the server had it.
+    #[test]
+    fn a_certificate_that_is_not_trusted_filled_the_log() {
+        let info = LogFilter::default();
+        let filter = filter(&info, None).expect("a filter").to_string();
+        assert!(filter.contains("rustls_platform_verifier=off"), "{filter}");
+        let named = with_level("info,rustls_platform_verifier=warn");
+        let filter = shown(&named, None);
+        assert!(filter.contains("rustls_platform_verifier=warn"), "{filter}");
     }
 
     /// Without the check of the setting: `RUST_LOG` also accepts levels by number.
