@@ -27,6 +27,16 @@ fn a_key_of_another_type_is_refused_and_kept() {
     assert_eq!(server.ask::<String>(&["TYPE", "other"]), "stream");
 }
 
+/// The node served, and was without its log from the first loss on: no marker could be written.
+#[test]
+fn a_foreign_value_beside_the_stream_is_told_at_the_start() {
+    let server = Server::start();
+    server.ask::<()>(&["SET", "{fantail}:turns", "mine"]);
+    let logged = refused(&["--log", &server.url()]);
+    assert!(logged.contains("`{fantail}:turns`"), "{logged}");
+    assert!(logged.contains("is no hash: delete it"), "{logged}");
+}
+
 #[test]
 fn ids_that_are_far_ahead_are_refused_and_ids_of_long_ago_are_not() {
     let server = Server::start();

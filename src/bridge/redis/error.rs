@@ -57,6 +57,14 @@ pub enum Unfit {
         /// The key.
         key: String,
     },
+    /// The key of the hash beside the stream has another type.
+    #[error(
+        "the key `{key}`, which nodes keep beside the stream, is no hash: delete it if nobody needs it, or choose another `log_key`"
+    )]
+    NoHash {
+        /// The key.
+        key: String,
+    },
     /// The key of a lease has a value without an end.
     #[error(
         "the key `{key}` has a value that no node has written: delete it if nobody needs it, or choose another `log_key`"

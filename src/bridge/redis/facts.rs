@@ -64,6 +64,11 @@ impl Connection {
         };
         let turns = match &turns {
             Value::Nil => Some(0),
+            // No loss could be told.
+            Value::ServerError(error) if error.code() == "WRONGTYPE" => {
+                let key = turns_key(&self.key);
+                return Err(Unfit::NoHash { key }.into());
+            }
             turns => reply::number(turns),
         };
         match self.existing(stream)? {
