@@ -29,7 +29,7 @@ const BY_THE_OPERATOR: [(&str, usize); 25] = [
     ("node/state_dir/keeper.rs", 1),
     // The log: at a start, and when its server comes, goes, changes or has lost something.
     ("node/shared_log.rs", 1),
-    ("bridge/driver/contact.rs", 3),
+    ("bridge/driver/contact.rs", 2),
     ("bridge/driver/control.rs", 1),
     ("bridge/driver/master.rs", 1),
     ("bridge/driver/roster.rs", 4),

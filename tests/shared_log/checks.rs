@@ -1,4 +1,5 @@
 use std::io::Write;
+use std::net::TcpListener;
 
 use tempfile::NamedTempFile;
 
@@ -35,6 +36,40 @@ fn a_foreign_value_beside_the_stream_is_told_at_the_start() {
     let logged = refused(&["--log", &server.url()]);
     assert!(logged.contains("`{fantail}:turns`"), "{logged}");
     assert!(logged.contains("is no hash: delete it"), "{logged}");
+}
+
+/// The words of the crate had several lines, or did not say what to do.
+#[test]
+fn what_stands_in_the_way_of_a_start_is_told_in_one_line() {
+    let server = Server::start();
+    server.ask::<()>(&["CONFIG", "SET", "requirepass", "right"]);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let foreign = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let redis = server.address;
+    for (log, part) in [
+        (format!("redis://{redis}"), "no password is set"),
+        (format!("redis://:wrong@{redis}"), "check user and password"),
+        (
+            format!("redis+sentinel://:right@{redis}/x?sentinel_password=right"),
+            "it is no Sentinel",
+        ),
+        (
+            format!("redis://{foreign}"),
+            "it does not speak the Redis protocol",
+        ),
+    ] {
+        let logged = refused(&["--log", &log, "--log-start-timeout", "100ms"]);
+        let lines = logged.lines().filter(|line| line.contains(part));
+        assert_eq!(lines.count(), 2, "{part}: {logged}");
+        let is_whole = |line: &str| line.starts_with("20");
+        assert!(logged.lines().all(is_whole), "{logged}");
+    }
 }
 
 #[test]

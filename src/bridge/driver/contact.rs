@@ -11,6 +11,7 @@ use crate::backoff::Backoff;
 use crate::bridge::redis::{Connection, Error};
 use crate::clock::unix_ms;
 use crate::core::event::EventId;
+use crate::once_a_minute::OnceAMinute;
 
 /// What the first contact found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +64,8 @@ pub(super) async fn pause(backoff: &mut Backoff) {
 pub async fn contact(config: &LogConfig) -> Result<Contact, ContactError> {
     let end = Instant::now() + config.start_timeout;
     let mut backoff = pauses();
-    let mut has_warned = false;
+    // The reason may be another one after a while.
+    let waiting = OnceAMinute::new();
     loop {
         let error = match attempt(config).await {
             Ok(contact) => return Ok(contact),
@@ -76,9 +78,8 @@ pub async fn contact(config: &LogConfig) -> Result<Contact, ContactError> {
         if Instant::now() >= end {
             return Err(ContactError::Away { address, error });
         }
-        if !has_warned {
-            has_warned = true;
-            tracing::warn!(log = %config.address, "waiting for the log: {error}");
+        if let Some(left_out) = waiting.due() {
+            tracing::warn!(log = %config.address, left_out, "waiting for the log: {error}");
         }
         pause(&mut backoff).await;
     }

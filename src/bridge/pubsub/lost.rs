@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::wire::NotRedis;
-use crate::bridge::redis::Error;
+use crate::bridge::redis::{Error, Host, advised};
 use crate::metrics::PubSubLoss;
 
 /// Why a subscription is given up.
@@ -42,9 +42,18 @@ impl Lost {
         Self::Closed(error.to_string())
     }
 
+    /// No connection could be made.
+    pub(super) fn unreachable(host: &Host, error: &std::io::Error) -> Self {
+        let said = advised(&error.to_string());
+        Self::Closed(format!("cannot connect to {host}: {said}"))
+    }
+
     /// The server of the channels has refused a command.
     pub(super) fn refused(error: &str) -> Self {
-        Self::Refused(format!("the server has refused a command: {error}"))
+        Self::Refused(format!(
+            "the server has refused a command: {}",
+            advised(error)
+        ))
     }
 
     /// The log, which has the lease, cannot be used; `key` is the one that was.

@@ -86,8 +86,14 @@ impl Subscription {
         }
         self.write(&command(&[b"CLIENT", b"SETNAME", b"fantail-pubsub"]))
             .await?;
-        // A user may have no right to do so; a name is not worth a subscription.
-        self.frame().await.map(drop)
+        match self.frame().await? {
+            // Of `protected-mode`: the server has ended the connection.
+            Frame::One(Item::Error(error)) if error.starts_with("DENIED") => {
+                Err(Lost::refused(&error))
+            }
+            // A user may have no right to do so; a name is not worth a subscription.
+            _ => Ok(()),
+        }
     }
 
     /// Sends a command with these arguments; returns the number of confirmations.

@@ -46,7 +46,8 @@ impl Server {
 
     /// Opens a connection.
     pub(super) async fn connect(&self) -> Result<Box<dyn Stream>, Lost> {
-        connect::open(&self.host, self.tls).await.map_err(Lost::io)
+        let opened = connect::open(&self.host, self.tls).await;
+        opened.map_err(|error| Lost::unreachable(&self.host, &error))
     }
 
     /// User and password, for `AUTH`; empty if there is no password.

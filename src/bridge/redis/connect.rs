@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::address::{Address, Host, Login, Sentinel};
+use super::advice::advised;
 use super::connection::{Connection, ServerTime, is_replica};
-use super::error::Error;
+use super::error::{Error, words};
 use super::raw_id::RawId;
 use super::reply;
 
@@ -231,7 +232,8 @@ async fn ask(address: &Address, sentinel: &Sentinel, host: &Host) -> Result<Name
     let Ok([place, state]) = <[Value; 2]>::try_from(answers) else {
         return Err(Error::Answer("SENTINEL"));
     };
-    let place = match reply::accepted(place)? {
+    let refused = |error: Error| Error::NoMaster(format!("{host}: {error}"));
+    let place = match reply::accepted(place).map_err(refused)? {
         Value::Nil => {
             let fault = format!("the Sentinel {host} knows no service `{service}`");
             return Err(Error::NoMaster(fault));
@@ -255,9 +257,13 @@ async fn ask(address: &Address, sentinel: &Sentinel, host: &Host) -> Result<Name
 }
 
 async fn open(host: &Host, tls: bool, login: &Login, database: i64) -> Result<Opened, Error> {
-    let failed = |error: redis::RedisError| Error::Connect {
-        host: host.to_string(),
-        reason: error.to_string(),
+    let failed = |error: redis::RedisError| {
+        let mut reason = advised(&words(&error));
+        if tls && error.is_timeout() {
+            reason.push_str(" (it may not expect TLS: `redis://`)");
+        }
+        let host = host.to_string();
+        Error::Connect { host, reason }
     };
     let (name, port) = (host.name.clone(), host.port);
     let place = if tls {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use redis::{ErrorKind, RedisError, ServerError};
 use thiserror::Error;
 
+use super::advice::advised;
+
 /// Why a call failed. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Error {
@@ -38,7 +40,7 @@ pub enum Error {
 
 /// A refusal of a server: its code, and its words.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{code} {text}")]
+#[error("{}", advised(&format!("{code} {text}")))]
 pub struct Refused {
     /// Such as `OOM`.
     pub code: String,
@@ -115,10 +117,18 @@ impl Error {
     }
 }
 
+/// The words of the crate, in one line. Those for bytes that are no answer have several.
+pub(super) fn words(error: &RedisError) -> String {
+    match error.kind() {
+        ErrorKind::Parse => "it does not speak the Redis protocol".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 impl From<RedisError> for Error {
     fn from(error: RedisError) -> Self {
         match (error.kind(), error.code()) {
-            (ErrorKind::Io | ErrorKind::Parse, _) | (_, None) => Self::Lost(error.to_string()),
+            (ErrorKind::Io | ErrorKind::Parse, _) | (_, None) => Self::Lost(words(&error)),
             (_, Some(code)) => Self::Refused(Refused {
                 code: code.to_owned(),
                 text: error.detail().unwrap_or_default().to_owned(),

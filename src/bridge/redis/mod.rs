@@ -8,6 +8,7 @@
 //! Must never retry: a write whose reply is lost may have been made.
 
 mod address;
+mod advice;
 mod append;
 mod checks;
 mod connect;
@@ -22,6 +23,7 @@ mod reply;
 mod roster;
 
 pub use address::{Address, AddressError, Host, Login};
+pub use advice::advised;
 pub use append::{Batch, Refusal};
 pub use checks::Warning;
 pub use connect::{Named, masters, newest};

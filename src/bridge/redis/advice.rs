@@ -1,0 +1,35 @@
+//! What an operator may do about a failure, by the words of the system, of TLS and of Redis.
+
+/// Words of a failure, and what may be wrong.
+const ADVICE: [(&str, &str); 8] = [
+    (
+        "UnknownIssuer",
+        "the variable `SSL_CERT_FILE` names a file with the certificates that this node trusts",
+    ),
+    ("roken pipe", ENDED),
+    ("reset by peer", ENDED),
+    ("authentication failed", "check user and password"),
+    ("WRONGPASS", "check user and password"),
+    ("NOAUTH", "no password is set"),
+    (
+        "NOPERM",
+        "`ACL LOG` of Redis says which right the user lacks, and the manual lists those that a node needs",
+    ),
+    (
+        "unknown command 'SENTINEL'",
+        "it is no Sentinel, whose usual port is 26379",
+    ),
+];
+
+/// A server that has ended a connection before it answered.
+const ENDED: &str = "the server has ended the connection at once: its `protected-mode` may refuse this host, or it may expect TLS (`rediss://`)";
+
+/// The words of a failure to connect or of a refusal, and what an operator may do about it.
+#[must_use]
+pub fn advised(said: &str) -> String {
+    let said = said.trim_end();
+    match ADVICE.iter().find(|(words, _)| said.contains(words)) {
+        Some((_, advice)) => format!("{said} ({advice})"),
+        None => said.to_owned(),
+    }
+}
