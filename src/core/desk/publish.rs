@@ -148,6 +148,11 @@ impl Stamps<'_> {
         }
     }
 
+    /// Whether they are from outside.
+    pub(super) fn are_given(&self) -> bool {
+        matches!(self, Self::Given(_))
+    }
+
     /// Keys of events below this id are too old for the event with this number. Where a clock gives
     /// the ids, it forgets the keys, too.
     pub(super) fn cut_off(&self, number: usize, limits: &KeyLimits) -> EventId {

@@ -36,44 +36,61 @@ impl Fates {
     }
 }
 
+/// An event with a new key, in front of others of its batch.
+struct Earlier<'d> {
+    number: usize,
+    /// New keys of the batch before it.
+    fresh: usize,
+    key: &'d Key,
+}
+
 impl Desk {
     /// Finds the events that were published before. Costs one comparison an event where none has a
     /// key, and one look-up for each that has one.
     ///
     /// For an event with a given id, the window is counted back from that id, and not from a clock:
-    /// all nodes of a log decide alike, also one that reads it later.
+    /// all nodes of a log decide alike, also one that reads it later. For the same reason the new keys
+    /// in front of it count then as if they were remembered already.
     ///
     /// # Errors
     /// The number of the first one that has the key of another event.
     pub(super) fn recall(&self, drafts: &[Draft<'_>], stamps: &Stamps<'_>) -> Result<Fates, usize> {
-        if drafts.iter().all(|draft| draft.key().is_none()) {
+        if !self.keys.are_on() || drafts.iter().all(|draft| draft.key().is_none()) {
             return Ok(Fates::default());
         }
         let mut fates = Vec::with_capacity(drafts.len());
-        let mut earlier: HashMap<_, (usize, &Key)> = HashMap::new();
+        let mut earlier: HashMap<_, Earlier<'_>> = HashMap::new();
+        let mut fresh = 0;
         for (number, draft) in drafts.iter().enumerate() {
             let Some(key) = draft.key() else {
                 fates.push(Fate::New);
                 continue;
             };
             let cut_off = stamps.cut_off(number, &self.keys);
-            fates.push(match self.store.keys().recall_from(key, cut_off) {
-                Recalled::Repeat(before) => Fate::Repeat(before),
+            let newer = if stamps.are_given() { fresh } else { 0 };
+            match self.store.keys().recall_from(key, cut_off, newer) {
+                Recalled::Repeat(before) => {
+                    fates.push(Fate::Repeat(before));
+                    continue;
+                }
                 Recalled::Reused => return Err(number),
-                Recalled::New if drafts.len() == 1 => Fate::New,
-                Recalled::New => match earlier.get(&key.name) {
-                    Some((old, _)) if stamps.is_below(*old, cut_off) => {
-                        earlier.insert(key.name, (number, key));
-                        Fate::New
+                Recalled::New => {}
+            }
+            let is_known = |old: &&Earlier<'_>| {
+                !stamps.are_given()
+                    || !stamps.is_below(old.number, cut_off) && fresh - old.fresh <= self.keys.count
+            };
+            match earlier.get(&key.name).filter(is_known) {
+                Some(old) if old.key != key => return Err(number),
+                Some(old) => fates.push(Fate::SameAs(old.number)),
+                None => {
+                    if drafts.len() > 1 {
+                        earlier.insert(key.name, Earlier { number, fresh, key });
                     }
-                    Some((_, other)) if *other != key => return Err(number),
-                    Some((same, _)) => Fate::SameAs(*same),
-                    None => {
-                        earlier.insert(key.name, (number, key));
-                        Fate::New
-                    }
-                },
-            });
+                    fresh += 1;
+                    fates.push(Fate::New);
+                }
+            }
         }
         Ok(Fates(fates))
     }

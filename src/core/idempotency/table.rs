@@ -140,22 +140,23 @@ impl Keys {
     /// What is known of a key.
     #[must_use]
     pub fn recall(&self, key: &Key) -> Recalled {
-        self.recall_from(key, EventId::ZERO)
+        self.recall_from(key, EventId::ZERO, 0)
     }
 
     /// The same for an event from whose window on `cut_off` is the oldest id: keys of events below
-    /// it count as forgotten, whether they are yet or not.
+    /// it count as forgotten, whether they are yet or not. So do those that have to go for `newer`
+    /// keys, which will be remembered before that event.
     #[must_use]
-    pub fn recall_from(&self, key: &Key, cut_off: EventId) -> Recalled {
-        match self.find(key).filter(|entry| entry.id >= cut_off) {
+    pub fn recall_from(&self, key: &Key, cut_off: EventId, newer: usize) -> Recalled {
+        let number = self.number_of(key);
+        let place = number.map(|number| self.place_of(number));
+        let keeps = |place: &usize| self.len() + newer <= place + self.limits.count;
+        let entry = place.filter(keeps).and_then(|place| self.queue.get(place));
+        match entry.filter(|entry| entry.id >= cut_off) {
             None => Recalled::New,
             Some(entry) if entry.key.content == key.content => Recalled::Repeat(*entry),
             Some(_) => Recalled::Reused,
         }
-    }
-
-    fn find(&self, key: &Key) -> Option<&Remembered> {
-        self.queue.get(self.place_of(self.number_of(key)?))
     }
 
     fn number_of(&self, key: &Key) -> Option<u32> {

@@ -103,6 +103,45 @@ fn a_node_that_read_the_log_later_found_repeats_that_were_none() {
     assert_eq!((at_once.keys_mut().len(), live.keys_mut().len()), (1, 1));
 }
 
+/// Nodes read the log in portions of different sizes.
+#[test]
+fn a_key_that_had_to_go_for_newer_ones_was_known_where_they_came_in_one_portion() {
+    let order = ["k", "l", "k", "m", "k", "k"];
+    let expected = [false, false, true, false, false, true];
+    for portion in 1..=order.len() {
+        let mut desk = desk();
+        desk.keys.count = 2;
+        let limits = desk.keys;
+        desk.keys_mut().set_limits(limits);
+        let first = desk.head().get();
+        let ids: Vec<_> = (1..=6).map(|n| EventId::new(first + n)).collect();
+        let mut told = Vec::new();
+        for (keys, ids) in order.chunks(portion).zip(ids.chunks(portion)) {
+            let mut drafts: Vec<_> = keys.iter().map(|key| keyed(key, "1")).collect();
+            let stamps = Stamps::Given(ids);
+            let published = publish(&mut desk, &mut drafts, stamps, ShardSet::default());
+            let receipts = published.expect("published").receipts;
+            told.extend(receipts.iter().map(|it| it.is_repeat));
+        }
+        assert_eq!(told, expected, "{portion} at once");
+    }
+}
+
+/// Whether two entries of one millisecond were a repeat hung on how they were read.
+#[test]
+fn where_keys_are_off_no_entry_is_a_repeat() {
+    let mut desk = desk();
+    desk.keys.window_ms = 0;
+    let limits = desk.keys;
+    desk.keys_mut().set_limits(limits);
+    let ids = [1, 2].map(|n| EventId::new(desk.head().get() + n));
+    let mut drafts = [keyed("k", "1"), keyed("k", "2")];
+    let stamps = Stamps::Given(&ids);
+    let published = publish(&mut desk, &mut drafts, stamps, ShardSet::default());
+    assert_eq!(published.expect("published").repeats, 0);
+    assert_eq!(desk.store().len_of("a"), 2);
+}
+
 #[test]
 fn a_history_that_comes_in_is_cut_to_the_current_bounds() {
     let mut before = desk();

@@ -83,10 +83,11 @@ fn a_key_that_is_used_again_behind_its_window_leaves_the_older_event() {
     let [old, new] = [at(1_000, 0), at(1_200, 0)].map(|id| entry(1, id));
     keys.remember(old);
     let cut_off = keys.limits.cut_off(1_200);
-    assert_eq!(keys.recall_from(&key(1, 0), cut_off), Recalled::New);
+    assert_eq!(keys.recall_from(&key(1, 0), cut_off, 0), Recalled::New);
     assert_eq!(keys.recall(&key(1, 0)), Recalled::Repeat(old));
     keys.remember(new);
-    assert_eq!(keys.recall_from(&key(1, 0), cut_off), Recalled::Repeat(new));
+    let again = keys.recall_from(&key(1, 0), cut_off, 2);
+    assert_eq!(again, Recalled::Repeat(new));
     let mut restored = self::keys(100, 3);
     let (portion, _) = keys.portion(0, 10, at(9_000, 0));
     assert!(portion.into_iter().all(|entry| restored.restore(entry)));

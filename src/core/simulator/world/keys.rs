@@ -64,12 +64,16 @@ impl KeyOracle {
     }
 
     fn must_remember(&self, number: usize, limits: KeyLimits) -> bool {
-        let newer = self.uses[number + 1..].iter();
-        let newer = newer.filter(|newer| !newer.is_lost).count();
-        self.uses[number].is_due && newer < limits.count
+        self.uses[number].is_due && self.newer(number) < limits.count
     }
 
-    /// Checks the receipts of a batch and notes its new events.
+    fn newer(&self, number: usize) -> usize {
+        let newer = self.uses[number + 1..].iter();
+        newer.filter(|newer| !newer.is_lost).count()
+    }
+
+    /// Checks the receipts of a batch and notes its new events. `cut_offs` are zero where no log gives
+    /// the ids: then all keys of the batch are decided before the first event is remembered.
     pub(super) fn take(
         &mut self,
         keys: &[Option<EventKey>],
@@ -85,17 +89,23 @@ impl KeyOracle {
             };
             let last = self.last(key.name).map(|(number, last)| (number, *last));
             if receipt.is_repeat {
-                let (_, last) = last.expect("nothing was published with this key");
+                let (number, last) = last.expect("nothing was published with this key");
                 assert_eq!((last.key, last.id), (key, receipt.id), "another's receipt");
                 let is_old = last.is_gone || last.id < *cut_off;
                 assert!(!is_old, "it is too old: {last:?}");
+                let is_given = *cut_off > EventId::ZERO;
+                let is_pushed_out = is_given && self.newer(number) >= limits.count;
+                assert!(!is_pushed_out, "newer keys need its place: {last:?}");
                 self.repeats += 1;
                 continue;
             }
             if let Some((number, last)) = last.filter(|(_, last)| last.id >= *cut_off) {
-                let is_of_batch = number >= before.uses.len();
-                assert!(!is_of_batch, "published twice in one batch: {last:?}");
-                let must = before.must_remember(number, limits);
+                let must = if *cut_off > EventId::ZERO {
+                    self.must_remember(number, limits)
+                } else {
+                    let is_of_batch = number >= before.uses.len();
+                    is_of_batch || before.must_remember(number, limits)
+                };
                 assert!(!must, "published twice: {last:?} {:?}", self.uses);
                 self.forgotten += 1;
             }
