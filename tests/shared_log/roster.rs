@@ -187,3 +187,13 @@ async fn a_node_that_leaves_is_forgotten_or_leaves_its_subscribers_to_others() {
     node.join(NODE).await.expect("joined");
     assert_eq!(beat(&mut node).await, Some(Beat::Ended));
 }
+
+/// The line said only that a key has a wrong type.
+#[test]
+fn a_refusal_of_the_roster_names_its_keys() {
+    let server = Server::start();
+    server.ask::<()>(&["SET", "{fantail}:nodes", "mine"]);
+    let node = server.node(&["--mercure-subscriptions"]);
+    node.wait_for_log("in `{fantail}:nodes` and `{fantail}:who:*`");
+    node.wait_for_log("neither listed nor announced: WRONGTYPE");
+}

@@ -24,7 +24,7 @@ use super::reader;
 use super::shared::Shared;
 use super::watching::{DEAD_AFTER, Watching};
 use crate::bridge::entry::{self, Token};
-use crate::bridge::redis::{Beat, Connection, End, Error, Refusal};
+use crate::bridge::redis::{Beat, Connection, End, Error, Refusal, beside};
 use crate::core::presence::{Allowance, cost};
 use crate::hub::Hub;
 use crate::once_a_minute::OnceAMinute;
@@ -84,12 +84,14 @@ pub(super) async fn leave(shared: &Shared) {
 }
 
 /// A server that refuses may do so for ever: an operator has to know.
-fn refusal(refused: &Refusal) {
+fn refusal(stream_key: &str, refused: &Refusal) {
     static REFUSED: OnceAMinute = OnceAMinute::new();
     if let Some(left_out) = REFUSED.due() {
         tracing::warn!(
             left_out,
-            "Redis refuses what this node does to list its subscribers, so they are neither listed nor announced: {refused}"
+            "Redis refuses what this node does to list its subscribers in `{}` and `{}`, so they are neither listed nor announced: {refused}",
+            beside(stream_key, "nodes"),
+            beside(stream_key, "who:*"),
         );
     }
 }
@@ -113,7 +115,9 @@ impl Keeper {
             if let Ok(mut connection) = self.shared.connect().await {
                 let error = self.serve(&mut connection, &mut backoff).await;
                 match error {
-                    Err(Error::Refused(refused)) => refusal(&refused),
+                    Err(Error::Refused(refused)) => {
+                        refusal(&self.shared.config.stream.key, &refused)
+                    }
                     Err(error) => tracing::debug!("the roster is away: {error}"),
                     Ok(()) => {}
                 }
