@@ -1,9 +1,15 @@
 //! What an operator may do about a failure, by the words of the system, of TLS and of Redis.
 
 /// Words of a failure, and what may be wrong.
-const ADVICE: [(&str, &str); 8] = [
+const ADVICE: [(&str, &str); 10] = [
     (
-        "UnknownIssuer",
+        "certificate not valid for name",
+        "the address has to have a name of the certificate",
+    ),
+    ("certificate expired", "renew it, or set the clock right"),
+    // Of an authority that is not trusted; there are several words for it.
+    (
+        "invalid peer certificate",
         "the variable `SSL_CERT_FILE` names a file with the certificates that this node trusts",
     ),
     ("roken pipe", ENDED),
