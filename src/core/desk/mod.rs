@@ -19,6 +19,7 @@ mod recall;
 mod release;
 mod reseat;
 mod snapshot;
+mod stamps;
 
 #[cfg(test)]
 mod tests;
@@ -35,11 +36,10 @@ pub use attach::{Arrival, Pinned, Seat};
 pub use batch::{Batch, Delivery, Trace, TraceReport};
 pub use break_off::Break;
 pub use line::{Line, Ticket, Woken};
-pub use publish::{
-    Publication, Published, Receipt, Refusal, Stamped, Stamps, Tracing, Untraced, Watched,
-};
+pub use publish::{Publication, Published, Receipt, Refusal, Stamped, Tracing, Untraced, Watched};
 pub use reseat::Reseat;
 pub use snapshot::{DeskCursor, DeskRecord};
+pub use stamps::Stamps;
 
 /// The bounds and rules of a desk.
 #[derive(Clone, Debug, Default)]

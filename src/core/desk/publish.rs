@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::core::event::EventId;
-use crate::core::history::{Appended, IdFell, MatchSet, SelectorIds, ShardSet, Stamp};
-use crate::core::idempotency::KeyLimits;
+use crate::core::history::{Appended, IdFell, MatchSet, SelectorIds, ShardSet};
 use crate::core::sse::{Draft, Frame};
 
 use super::recall::{Fate, Fates};
+use super::stamps::Stamps;
 use super::{Batch, Delivery, Desk, Trace};
 
 /// The result of publishing one event.
@@ -50,15 +50,6 @@ pub struct Watched {
     pub topic: Box<str>,
     /// The id of the node's newest event at that moment.
     pub seen: EventId,
-}
-
-/// The source of a batch's ids.
-#[derive(Clone, Copy, Debug)]
-pub enum Stamps<'s> {
-    /// From this node, whose wall clock reads this many milliseconds since the Unix epoch.
-    Local(u64),
-    /// From outside: one id for each event.
-    Given(&'s [EventId]),
 }
 
 /// Events that are published together.
@@ -136,50 +127,6 @@ pub struct Untraced;
 impl Tracing for Untraced {
     fn start(&mut self, _: &Stamped<'_, '_>) -> Option<Arc<Trace>> {
         None
-    }
-}
-
-impl Stamps<'_> {
-    fn of(&self, number: usize) -> Stamp {
-        match self {
-            Self::Local(now_unix_ms) => Stamp::Local(*now_unix_ms),
-            // A missing id is refused, as one that does not rise.
-            Self::Given(ids) => Stamp::Given(ids.get(number).copied().unwrap_or_default()),
-        }
-    }
-
-    /// Whether they are from outside.
-    pub(super) fn are_given(&self) -> bool {
-        matches!(self, Self::Given(_))
-    }
-
-    /// Keys of events below this id are too old for the event with this number. Where a clock gives
-    /// the ids, it forgets the keys, too.
-    pub(super) fn cut_off(&self, number: usize, limits: &KeyLimits) -> EventId {
-        match self {
-            Self::Local(_) => EventId::ZERO,
-            Self::Given(ids) => ids
-                .get(number)
-                .map_or(EventId::ZERO, |id| limits.cut_off(id.unix_ms())),
-        }
-    }
-
-    /// Whether the event with this number is given an id below `cut_off`.
-    pub(super) fn is_below(&self, number: usize, cut_off: EventId) -> bool {
-        match self {
-            Self::Local(_) => false,
-            Self::Given(ids) => ids.get(number).is_some_and(|id| *id < cut_off),
-        }
-    }
-
-    /// Checks that given ids rise from `head` on.
-    fn check(&self, count: usize, head: EventId) -> Result<(), IdFell> {
-        if matches!(self, Self::Local(_)) {
-            return Ok(());
-        }
-        let mut numbers = 0..count;
-        let after = |head, number| self.of(number).after(head);
-        numbers.try_fold(head, after).map(drop)
     }
 }
 

@@ -6,7 +6,8 @@ use crate::core::event::EventId;
 use crate::core::idempotency::{Key, Recalled, Remembered};
 use crate::core::sse::Draft;
 
-use super::{Desk, Stamps};
+use super::Desk;
+use super::stamps::Stamps;
 
 /// What becomes of an event with a key.
 #[derive(Clone, Copy, Debug)]
