@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::log::{Away, Outcome};
 use super::{Closed, Receipt};
+use crate::plural::Counted;
 
 /// Why events were not published.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -82,9 +83,27 @@ impl Reused {
     /// Number of the other events that were published.
     #[must_use]
     pub fn published(&self) -> usize {
+        self.receipts.len() + self.published_behind()
+    }
+
+    fn published_behind(&self) -> usize {
         let behind = self.behind.iter();
         let behind = behind.filter(|outcome| matches!(outcome, Outcome::Published(_)));
-        self.receipts.len() + behind.count()
+        behind.count()
+    }
+
+    /// The other events that were published, for the end of a message. Empty if there is none.
+    #[must_use]
+    pub fn others(&self) -> String {
+        let [before, behind] = [self.receipts.len(), self.published_behind()];
+        let were = if before + behind == 1 { "was" } else { "were" };
+        let [earlier, later] = [before, behind].map(|count| Counted(count, "event"));
+        match (before, behind) {
+            (0, 0) => String::new(),
+            (_, 0) => format!(" ({earlier} before it {were} published)"),
+            (0, _) => format!(" ({later} behind it {were} published)"),
+            _ => format!(" ({earlier} before it and {later} behind it {were} published)"),
+        }
     }
 }
 

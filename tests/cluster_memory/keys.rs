@@ -56,6 +56,48 @@ fn a_repeat_is_found_at_its_place_in_the_log() {
     }
 }
 
+/// A publisher that sends the rest of its lines again must know that some were published.
+#[test]
+fn what_was_published_behind_a_used_key_was_not_said_or_said_to_be_before_it() {
+    let line = |data: &str, key: &str| format!(r#"{{"topic":"a","data":"{data}"{key}}}"#);
+    let lines = [
+        line("1", ""),
+        line("2", r#","key":"k""#),
+        line("3", ""),
+        line("4", ""),
+    ];
+    let cluster = Cluster::of(2);
+    let [first, second] = &cluster.nodes[..] else {
+        panic!("two nodes");
+    };
+    second.log.hold_back(true);
+    first.post(
+        "/publish",
+        &[("Content-Type", crate::node::JSON)],
+        &lines[1].replace('2', "x"),
+    );
+    let both = [
+        ("application/x-ndjson", lines.join("\n") + "\n"),
+        (crate::node::JSON, format!("[{}]", lines.join(","))),
+    ];
+    let answers = both.map(|(kind, body)| {
+        let (to, appended) = (second.http, cluster.log.len());
+        let asking = std::thread::spawn(move || {
+            let fields = [("Content-Type", kind)];
+            crate::support::http::request(to, "POST", "/publish", &fields, body.as_bytes())
+        });
+        wait_until("it is appended", || cluster.log.len() >= appended + 4);
+        asking
+    });
+    second.log.hold_back(false);
+    let [stream, array] = answers.map(|asking| asking.join().expect("an answer"));
+    assert_eq!((stream.status, array.status), (422, 422));
+    let said = "(2 events behind it were published) (1 event before it was published)";
+    assert!(stream.body.contains(said), "{stream:?}");
+    let said = "(1 event before it and 2 events behind it were published)";
+    assert!(array.body.contains(said), "{array:?}");
+}
+
 #[test]
 fn in_a_pipeline_only_the_command_with_a_used_key_is_refused() {
     let cluster = Cluster::of(2);

@@ -79,7 +79,7 @@ pub(crate) enum PublishError {
         index: Option<usize>,
     },
     /// An event has the idempotency key of another event.
-    #[error("{source}{before}", before = Earlier(source.published()))]
+    #[error("{source}{others}", others = source.others())]
     Reused {
         /// Its place in the array, if it was in one.
         index: Option<usize>,

@@ -240,7 +240,6 @@ impl Stream<'_> {
                     end = done + reused.number;
                     done += reused.receipts.len();
                     reused.receipts.clear();
-                    reused.behind.clear();
                     let has_header_key = self.keys.are_of_header();
                     let error = PublishError::of(reused.into(), has_header_key, |_| None);
                     failed = Some((end, error));

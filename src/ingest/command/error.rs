@@ -104,7 +104,7 @@ pub(in crate::ingest) enum CommandError {
     Closed(#[from] Closed),
     #[error("KEYREUSED {0}")]
     KeyReused(#[from] Reused),
-    #[error("KEYREUSED {0} (the other {count} events were published)", count = .0.published())]
+    #[error("KEYREUSED {0}{others}", others = .0.others())]
     KeyReusedByOne(Reused),
     #[error("TRYAGAIN not published: {0}")]
     Away(Unlogged),
