@@ -1,8 +1,8 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fantail::bridge::entry::Fields;
 use fantail::bridge::follow::Marker;
-use fantail::bridge::redis::{Batch, PageSize};
+use fantail::bridge::redis::{Batch, PageSize, Warning};
 use fantail::core::event::EventId;
 
 use crate::server::{Server, connect, fields, stream};
@@ -326,4 +326,33 @@ async fn a_server_whose_memory_is_full_tells_the_same_facts() {
         assert_eq!(connection.facts().await.expect("facts"), facts);
         server.ask::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     }
+}
+
+/// What is not as it should be at a server, for a node whose clock is so many milliseconds ahead.
+async fn warnings(server: &Server, ahead: i64) -> Vec<Warning> {
+    let mut connection = connect(server).await;
+    let facts = connection.facts().await.expect("facts");
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a time");
+    let now = u64::try_from(now.as_millis()).expect("a time");
+    let now = now.saturating_add_signed(ahead);
+    connection.check(&facts, now).await.expect("it can be used")
+}
+
+#[tokio::test]
+async fn a_node_says_what_is_not_as_it_should_be_at_its_log() {
+    const HOUR: i64 = 3_600_000;
+    let server = Server::start();
+    assert_eq!(warnings(&server, 0).await, []);
+    for (ahead, side) in [(HOUR, "ahead of"), (-HOUR, "behind")] {
+        let warnings = warnings(&server, ahead).await;
+        let [warning @ Warning::Clocks { .. }] = &warnings[..] else {
+            panic!("{ahead}: {warnings:?}");
+        };
+        let text = warning.text();
+        assert!(text.contains(side), "{ahead}: {text}");
+    }
+    let forgetful = Server::with(&[]);
+    assert_eq!(warnings(&forgetful, 0).await, [Warning::NotPersistent]);
 }
