@@ -1,6 +1,8 @@
 //! The whole program: its settings, its start, its log and its metrics.
 
 use std::fs;
+use std::io::Write;
+use std::net::{Shutdown, TcpListener};
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -139,6 +141,23 @@ fn a_password_is_used_and_shown_nowhere() {
     let node = Node::start_as(command, &["--redis-channels", "in"]);
     node.wait_for_log("WRONGPASS");
     assert!(!node.logged().contains("hush"), "{}", node.logged());
+}
+
+/// The refusal answers the first command, which may be refused; the line was `Broken pipe`.
+#[test]
+fn a_server_in_protected_mode_is_told_in_its_own_words() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let _ = stream.write_all(b"-DENIED Redis is running in protected mode\r\n");
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+    });
+    let url = format!("redis://{address}");
+    let node = Node::start_with(&["--redis-pubsub", &url, "--redis-channels", "in"]);
+    node.wait_for_log("DENIED Redis is running in protected mode");
 }
 
 #[test]
