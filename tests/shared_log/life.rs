@@ -300,3 +300,18 @@ fn a_server_whose_memory_is_full_is_followed() {
     add(&node, "t", "taken");
     assert_eq!(stream.take_data(1), ["taken"]);
 }
+
+/// It listened when it had read the last page, and applied it some moments later.
+#[test]
+fn a_node_listened_before_all_that_the_log_has_was_applied() {
+    let server = Server::start();
+    for _ in 0..8 {
+        let node = server.node(&[]);
+        let answer = http::request(node.http, "POST", "/publish/t", &[], b"at once");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        node.wait_for_log("following it");
+        let logged = node.logged();
+        let [follows, serves] = ["following it", "serving"].map(|line| logged.find(line));
+        assert!(follows < serves, "{logged}");
+    }
+}

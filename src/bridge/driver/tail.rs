@@ -160,7 +160,10 @@ impl Tail {
             if is_live {
                 backoff.succeeded();
             }
-            let live = follower.live_on();
+            // The follower is so far with the answer to the last question. What it has read is yet to be
+            // applied, up to `Step::Live`.
+            let is_standing = matches!(self.shared.standing(), Standing::Live { .. });
+            let live = follower.live_on().filter(|_| is_standing);
             self.shared.live.send_if_modified(|current| {
                 let is_other = *current != live;
                 *current = live;
