@@ -176,6 +176,15 @@ fn a_node_ends_when_its_log_has_another_order() {
     assert!(logged.contains("another order"), "{logged}");
 }
 
+/// Number of starts or ends of subscriptions in the log.
+fn told(server: &Server, active: bool) -> usize {
+    let entries: Vec<(String, Vec<String>)> = server.ask(&["XRANGE", "fantail", "-", "+"]);
+    let part = format!("\"active\":{active}");
+    let has_part =
+        |(_, fields): &&(String, Vec<String>)| fields.iter().any(|it| it.contains(&part));
+    entries.iter().filter(has_part).count()
+}
+
 #[test]
 fn the_ends_of_subscriptions_are_in_the_log_when_a_node_has_drained() {
     let server = Server::start();
@@ -183,17 +192,31 @@ fn the_ends_of_subscriptions_are_in_the_log_when_a_node_has_drained() {
     let request = "/.well-known/mercure?topic=t";
     let _stream = SseStream::request(node.http, request, &[]);
     node.wait_for_streams(1);
-    let active = |state: &str| {
-        let entries: Vec<(String, Vec<String>)> = server.ask(&["XRANGE", "fantail", "-", "+"]);
-        let part = format!("\"active\":{state}");
-        entries
-            .iter()
-            .filter(|(_, fields)| fields.iter().any(|field| field.contains(&part)))
-            .count()
-    };
-    wait_until("the start is in the log", || active("true") == 1);
+    wait_until("the start is in the log", || told(&server, true) == 1);
     node.stop();
-    assert_eq!(active("false"), 1, "{}", node.logged());
+    assert_eq!(told(&server, false), 1, "{}", node.logged());
+}
+
+/// They were written again every second, as long as replicas were missing.
+#[test]
+fn starts_of_subscriptions_are_written_once_though_no_replica_has_them() {
+    let server = Server::start();
+    let node = server.node(&["--mercure-subscriptions", "--log-ack-replicas", "1"]);
+    let streams = ["a", "b"].map(|topic| {
+        let request = format!("/.well-known/mercure?topic={topic}");
+        SseStream::request(node.http, &request, &[])
+    });
+    wait_until("the starts are in the log", || told(&server, true) >= 2);
+    // Each of these has waited for a replica.
+    for number in 0..3 {
+        let body = format!("{number}");
+        let refused = http::request(node.http, "POST", "/publish/t", &[], body.as_bytes());
+        assert_eq!(refused.status, 503, "{refused:?}");
+    }
+    drop(streams);
+    node.wait_for_streams(0);
+    wait_until("the ends are in the log", || told(&server, false) >= 2);
+    assert_eq!([true, false].map(|active| told(&server, active)), [2, 2]);
 }
 
 #[test]

@@ -251,7 +251,7 @@ async fn write(shared: &Shared, connection: &mut Connection) -> Result<bool, Sto
                         let why = format!(
                             "{has} of {replicas} replicas of Redis have confirmed the events in time (`log_ack_replicas`)"
                         );
-                        queue.give_up(number, unknown(why));
+                        queue.not_confirmed(number, unknown(why));
                     }
                 });
             }

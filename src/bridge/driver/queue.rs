@@ -36,7 +36,8 @@ struct Sent {
     outcomes: Vec<Outcome>,
     /// The server has answered that it is written, with this id as its last.
     written: Option<EventId>,
-    /// As many replicas have it as they must.
+    /// As many replicas have it as they must. Starts and ends of this node's own subscriptions need
+    /// none: nobody is answered for them, and what a server loses of them is told again.
     is_confirmed: bool,
 }
 
@@ -136,9 +137,9 @@ impl Queue {
             batches.push((waiting.number, waiting.batch.clone()));
             let sent = Sent {
                 outcomes: Vec::with_capacity(waiting.batch.entries.len()),
+                is_confirmed: waiting.batch.roster.is_some(),
                 waiting,
                 written: None,
-                is_confirmed: false,
             };
             self.sent.insert(sent.waiting.number, sent);
         }
@@ -166,6 +167,17 @@ impl Queue {
         if let Some(sent) = self.sent.get_mut(&number) {
             sent.is_confirmed = true;
             self.finish_if_done(number, true);
+        }
+    }
+
+    /// Too few replicas have a batch. Its publisher is told so, if it waits for them.
+    pub(super) fn not_confirmed(&mut self, number: u64, error: AppendError) {
+        if self
+            .sent
+            .get(&number)
+            .is_some_and(|sent| !sent.is_confirmed)
+        {
+            self.give_up(number, error);
         }
     }
 
