@@ -197,6 +197,26 @@ fn the_ends_of_subscriptions_are_in_the_log_when_a_node_has_drained() {
     assert_eq!(told(&server, false), 1, "{}", node.logged());
 }
 
+/// Behind a new connection may be another server, of which nobody knows what its replicas have.
+#[test]
+fn a_repeat_behind_a_new_connection_waits_for_the_replicas_again() {
+    let server = Server::start();
+    let replica = Server::start();
+    replica.follow(&server);
+    let node = server.node(&["--log-ack-replicas", "1"]);
+    let publish = |key| {
+        let key = [("Idempotency-Key", key)];
+        http::request(node.http, "POST", "/publish/t", &key, b"1").status
+    };
+    wait_until("the replica has the event", || publish("k") == 200);
+    drop(replica);
+    assert_eq!(publish("k"), 200, "it is known to have it");
+    server.ask::<usize>(&["CLIENT", "KILL", "TYPE", "normal"]);
+    // This one needs a new connection.
+    assert_eq!(publish("other"), 503);
+    assert_eq!(publish("k"), 503);
+}
+
 /// They were written again every second, as long as replicas were missing.
 #[test]
 fn starts_of_subscriptions_are_written_once_though_no_replica_has_them() {
