@@ -85,9 +85,10 @@ pub async fn contact(config: &LogConfig) -> Result<Contact, ContactError> {
     }
 }
 
-fn before(unix_ms: u64, age: Duration) -> u64 {
+/// The lowest id of an entry that is no older than `age` at this time.
+pub(super) fn oldest(unix_ms: u64, age: Duration) -> EventId {
     let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-    unix_ms.saturating_sub(age_ms)
+    EventId::from_parts(unix_ms.saturating_sub(age_ms), 0).unwrap_or_default()
 }
 
 async fn attempt(config: &LogConfig) -> Result<Contact, Error> {
@@ -105,12 +106,11 @@ async fn attempt(config: &LogConfig) -> Result<Contact, Error> {
             birth
         }
     };
-    let history_ms = before(unix_ms(), config.history_age);
+    let history = oldest(unix_ms(), config.history_age);
     // Without the keys that all others have, a repeat would be an event on this node alone. They are
     // counted by the log's ids and not by this node's clock.
-    let keys_ms = before(facts.last.unix_ms(), config.key_window);
-    let oldest = EventId::from_parts(history_ms.min(keys_ms), 0);
-    let first = match connection.first_from(oldest.unwrap_or_default()).await? {
+    let keys = oldest(facts.last.unix_ms(), config.key_window);
+    let first = match connection.first_from(history.min(keys)).await? {
         Some(first) => Some(first),
         // The newest one is read, however old: what comes next is known to follow it.
         None => Some(connection.newest().await?).filter(|newest| *newest > EventId::ZERO),

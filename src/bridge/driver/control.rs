@@ -7,6 +7,7 @@ use fastrand::Rng;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use super::contact::oldest;
 use super::shared::{QUESTIONS_MAX, Question, Shared};
 use crate::bridge::redis::{Connection, Error};
 use crate::core::event::EventId;
@@ -80,9 +81,8 @@ async fn trim(shared: &Shared) -> Result<(), Error> {
     // Too seldom to keep one for it.
     let mut connection = shared.connect().await?;
     if !config.age.is_zero() {
-        let age = u64::try_from(config.age.as_millis()).unwrap_or(u64::MAX);
-        let oldest = EventId::from_parts(connection.earlier_unix_ms().saturating_sub(age), 0);
-        connection.trim_below(oldest.unwrap_or_default()).await?;
+        let oldest = oldest(connection.earlier_unix_ms(), config.age);
+        connection.trim_below(oldest).await?;
     }
     if config.bytes_max > 0 {
         connection.trim_to_bytes(config.bytes_max).await?;

@@ -12,6 +12,7 @@ const ADVICE: [(&str, &str); 10] = [
         "invalid peer certificate",
         "the variable `SSL_CERT_FILE` names a file with the certificates that this node trusts",
     ),
+    // Large or small, as the system or a library says it.
     ("roken pipe", ENDED),
     ("reset by peer", ENDED),
     ("authentication failed", "check user and password"),
