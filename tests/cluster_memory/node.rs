@@ -116,6 +116,18 @@ impl Cluster {
         self.nodes.push(node);
     }
 
+    /// Two nodes, of which the second is held back, and a cursor that it has not reached: that of the
+    /// first of two events in the topic `a`.
+    pub(crate) fn one_behind(&self) -> (&Node, &Node, String) {
+        let [first, second] = &self.nodes[..] else {
+            panic!("two nodes");
+        };
+        second.log.hold_back(true);
+        let cursor = first.publish("a", "1");
+        first.publish("a", "2");
+        (first, second, cursor)
+    }
+
     /// Waits until all nodes that are not held back have applied everything.
     pub(crate) fn settle(&self) {
         let last = self.log.last();

@@ -113,12 +113,7 @@ fn a_client_that_hops_to_a_node_that_is_behind_gets_everything_once_and_no_gap()
 #[test]
 fn a_client_whose_cursor_the_node_has_reached_was_shed_since_the_log_had_more() {
     let cluster = Cluster::of(2);
-    let [first, second] = &cluster.nodes[..] else {
-        panic!("two nodes");
-    };
-    second.log.hold_back(true);
-    let cursor = first.publish("a", "1");
-    first.publish("a", "2");
+    let (_, second, cursor) = cluster.one_behind();
     let (to, asked) = (second.http, waiting(&cluster));
     let hopping = thread::spawn(move || SseStream::resume(to, "/events/a", &cursor));
     wait_until("the node asks how far the log is", || {
@@ -219,12 +214,7 @@ fn a_page_of_history_and_a_head_wait_for_the_node_as_well() {
 #[test]
 fn many_who_wait_for_the_node_are_all_served() {
     let cluster = Cluster::of(2);
-    let [first, second] = &cluster.nodes[..] else {
-        panic!("two nodes");
-    };
-    second.log.hold_back(true);
-    let cursor = first.publish("a", "1");
-    first.publish("a", "2");
+    let (_, second, cursor) = cluster.one_behind();
     let clients: Vec<_> = (0..50)
         .map(|_| {
             let (to, cursor) = (second.http, cursor.clone());
@@ -291,12 +281,7 @@ fn a_node_that_starts_reads_the_log_from_its_beginning_and_knows_its_cursors() {
 #[test]
 fn a_client_that_is_ahead_was_sent_everything_again_by_a_node_that_is_slow() {
     let cluster = Cluster::waiting(2, Duration::from_millis(50));
-    let [first, second] = &cluster.nodes[..] else {
-        panic!("two nodes");
-    };
-    second.log.hold_back(true);
-    let cursor = first.publish("a", "1");
-    first.publish("a", "2");
+    let (_, second, cursor) = cluster.one_behind();
     assert_eq!(second.status_of("/events/a", &cursor), 503);
     second.log.hold_back(false);
     cluster.settle();
