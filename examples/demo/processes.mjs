@@ -39,17 +39,25 @@ export async function stopAllPrograms() {
 }
 
 /** Below the ports that the system gives to connections: none of them takes one while a program starts, or starts again. */
-const PORTS = { from: 20_000, below: 32_000 };
+const PORTS = { from: 20_000, count: 2_000 };
 
-/** A port that nobody has at this moment. */
+/** Files of tests run at the same time, each with ports of its own. */
+const FIRST = PORTS.from + PORTS.count * (Number(process.env['VITEST_POOL_ID'] ?? 0) % 6);
+
+/** @type {Set<number>} */
+const given = new Set();
+
+/** A port that nobody has at this moment, and that was not given before: whoever has it may not listen yet. */
 export async function freePort() {
   for (;;) {
-    const port = PORTS.from + Math.floor(Math.random() * (PORTS.below - PORTS.from));
+    const port = FIRST + Math.floor(Math.random() * PORTS.count);
+    if (given.has(port)) continue;
     const socket = createServer().listen(port, '127.0.0.1');
     const isFree = await new Promise((resolve) => {
       socket.once('listening', () => resolve(true)).once('error', () => resolve(false));
     });
     if (!isFree) continue;
+    given.add(port);
     await new Promise((resolve) => socket.close(resolve));
     return port;
   }
@@ -108,7 +116,8 @@ export function startProgram([program = '', ...words], { cwd, environment = {}, 
 
   /** @param {NodeJS.Signals} signal */
   function signal(signal) {
-    if (child.pid === undefined) return;
+    // The number of one that has ended may be another one's by now.
+    if (child.pid === undefined || !alive.has(self)) return;
     try {
       process.kill(-child.pid, signal);
     } catch {

@@ -59,6 +59,10 @@ export function useStage(
   const ends: (() => Promise<unknown>)[] = [];
   const pages = new Set<Page>();
   const browsers: Browser[] = [];
+  /** What pages have met that is no success. */
+  const met: string[] = [];
+  /** What the node and the example's server have written. */
+  let said = (): string => '';
   const stage = {} as { -readonly [K in keyof Stage]: Stage[K] };
 
   beforeAll(async () => {
@@ -83,6 +87,10 @@ export function useStage(
     ends.push(() => line.close());
     const server = await startApp(app, { port, fantail: line.url, redis: node.redis, environment });
     ends.push(() => server.stop());
+    said = () =>
+      Object.entries({ 'the node': node, 'the server': server })
+        .map(([name, program]) => `${name}${program.ended() ? ', which has ended' : ''}:\n${program.said()}`)
+        .join('\n');
 
     async function another(): Promise<Browser> {
       const browser = await launch(kind);
@@ -105,6 +113,8 @@ export function useStage(
       async open(browser = first) {
         const page = await browser.context.newPage();
         pages.add(page);
+        page.on('console', (message) => void met.push(`console: ${message.text()}`));
+        page.on('requestfailed', (request) => void met.push(`${request.url()}: ${request.failure()?.errorText}`));
         await page.goto(server.url);
         return page;
       },
@@ -113,7 +123,9 @@ export function useStage(
     } satisfies Stage);
   });
 
-  afterEach(async () => {
+  afterEach(async ({ task }) => {
+    if (task.result?.state === 'fail') console.error([task.name, ...met, said()].join('\n'));
+    met.length = 0;
     // A test that failed may have left it cut.
     stage.line?.mend();
     // A browser has six connections to a host, and each stream is one.

@@ -31,20 +31,27 @@ export interface NodeProgram {
 }
 
 /** Below the ports that the system gives to connections: none of them takes one while the node starts again. */
-const PORTS = { from: 20_000, below: 32_000 };
+const PORTS = { from: 20_000, count: 2_000 };
+
+/** Files of tests run at the same time, each with ports of its own. */
+const FIRST = PORTS.from + PORTS.count * (Number(process.env['VITEST_POOL_ID'] ?? 0) % 6);
+
+const given = new Set<number>();
 
 /** Longest wait for a node that starts; far above its needs on a loaded machine. */
 const START_MS = 60_000;
 
-/** A port that was free a moment ago. */
+/** A port that was free a moment ago, and that was not given before: whoever has it may not listen yet. */
 async function freePort(): Promise<number> {
   for (;;) {
-    const port = PORTS.from + Math.floor(Math.random() * (PORTS.below - PORTS.from));
+    const port = FIRST + Math.floor(Math.random() * PORTS.count);
+    if (given.has(port)) continue;
     const socket = createServer().listen(port, '127.0.0.1');
     const isFree = await new Promise((resolve) => {
       socket.once('listening', () => resolve(true)).once('error', () => resolve(false));
     });
     if (!isFree) continue;
+    given.add(port);
     await new Promise((resolve) => socket.close(resolve));
     return port;
   }

@@ -26,8 +26,13 @@ export function createRoom(runtime: Runtime, source: TokenSource, link: Link): R
     dead() {
       // A page that nobody sees has time, unless it needs a token.
       if (role === 'alone' || (page.away(true) && !token.isAsked)) return false;
-      say('the leader is silent');
-      link.replace();
+      // A lock that is free, or stolen, is had at once.
+      if (!vanish || replaced === term) alone('the locks are silent');
+      else {
+        replaced = term;
+        say('the leader is silent');
+        link.replace();
+      }
       return true;
     },
   });
@@ -38,6 +43,8 @@ export function createRoom(runtime: Runtime, source: TokenSource, link: Link): R
   let revision = 0;
   /** Rises with each leader. */
   let term = 0;
+  /** The term of the last leader that was to be replaced. */
+  let replaced = -1;
   let beatDue = false;
   /** Lets go of the lock that says that this tab is there. The link is open meanwhile. */
   let vanish: (() => void) | undefined;

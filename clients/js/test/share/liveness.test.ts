@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { DEAD_MS } from '../../src/share/heartbeat.ts';
 import { VERSION } from '../../src/share/messages.ts';
 import { until } from '../support/server.ts';
-import { leader, left, messages, nextLeader, silence, Tab, useTabs } from '../support/tabs.ts';
+import { bound, leader, left, messages, nextLeader, silence, Tab, useTabs } from '../support/tabs.ts';
 import { allOpen, leads, node, numbers, openTab, openTabs, type OpenTab } from './support.ts';
 
 useTabs(true);
@@ -221,6 +221,39 @@ describe('a leader', () => {
     vi.setSystemTime(Date.now() - 3_600_000);
     await pass(DEAD_MS + 4_000);
     await until(() => other.role() === 'leader');
+  });
+
+  it.each([
+    ['any lock', / /, DEAD_MS],
+    // It is stolen in vain before.
+    ['the lock of the leader', /^fantail \d/, 2 * DEAD_MS],
+  ])('that no tab becomes, because the browser does not answer requests for %s, is done without', async (_, silent, time) => {
+    const { url, small } = await node();
+    const { locks } = navigator;
+    const held: (() => void)[] = [];
+    const request = (name: string, ...rest: [never]): Promise<unknown> =>
+      silent.test(name)
+        ? new Promise((resolve, reject) => held.push(bound(() => locks.request(name, ...rest).then(resolve, reject))))
+        : locks.request(name, ...rest);
+    vi.stubGlobal('navigator', { onLine: true, locks: { request } });
+    const tabs = [openTab(url, 't', { token: () => 'T' }), openTab(url)];
+    await pass(time + 4_000);
+    await until(() => tabs.every(({ role }) => role() === 'own'));
+    small.publish('t', '1');
+    await until(() => tabs.every(({ seen }) => seen.length === 1));
+    for (const { log } of tabs) {
+      const lines = log.filter(({ kind }) => kind === 'share').map(({ detail }) => detail);
+      expect(lines.at(-1)).toBe('own stream: the locks are silent');
+    }
+    // It answers after all.
+    for (const call of held.splice(0)) call();
+    vi.stubGlobal('navigator', { onLine: true, locks });
+    await pass(4_000);
+    await allOpen(tabs);
+    await until(() => small.streams.length === 1);
+    small.publish('t', '2');
+    await until(() => tabs.every(({ seen }) => seen.length === 2));
+    for (const { seen, gaps } of tabs) expect([seen, gaps]).toEqual([['1', '2'], []]);
   });
 
   it('forgets tabs that are gone, whether they say so or not', async () => {

@@ -244,6 +244,9 @@ export class Worker {
   }
 }
 
+/** A call that runs as of the tab that runs now, whenever it is made. */
+export const bound = <T>(call: () => T): (() => T) => AsyncLocalStorage.bind(call);
+
 /** Tabs whose intervals do not fire. */
 export const silence = new Set<Tab>();
 
