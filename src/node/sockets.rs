@@ -37,6 +37,22 @@ impl Sockets {
         http("admin_listen", address, inherited, settings)
     }
 
+    /// Checks that the other two can be opened: a node that begins with a log opens them when it has read
+    /// it all.
+    pub(super) fn check(settings: &Settings, inherited: &Inherited) -> Result<(), BindError> {
+        let listeners = [
+            ("listen", settings.listen, &inherited.http),
+            ("ingest_listen", settings.ingest_listen, &inherited.ingest),
+        ];
+        for (setting, address, inherited) in listeners {
+            if inherited.is_none() {
+                can_bind(address, settings.reuse_port)
+                    .map_err(|source| BindError::new(setting, address, source))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes over the inherited sockets, and opens the others at the addresses in the settings.
     pub(super) fn open(
         settings: &Settings,

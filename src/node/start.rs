@@ -175,6 +175,7 @@ impl Opened {
         };
         let log = match config::shared_log(&settings) {
             Some(log) if !takes_over => {
+                Sockets::check(&settings, &inherited)?;
                 Some(SharedLog::begin(log, &admin.socket, &settings, plan.room).await?)
             }
             _ => None,

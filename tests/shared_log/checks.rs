@@ -142,6 +142,39 @@ fn a_right_that_the_user_lacks_is_named() {
     }
 }
 
+/// They showed with the first event, or with the first loss, from which on the node was without its log.
+#[test]
+fn rights_that_are_needed_later_than_at_the_start_are_checked_at_the_start() {
+    let server = Server::start();
+    let rights = ["on", ">pw", "~fantail", "~{fantail}:*", "+@all"];
+    for (without, part) in [
+        (&["-eval"][..], "'eval'"),
+        (&["-xtrim", "-hincrby"], "may not call XTRIM, HINCRBY on"),
+    ] {
+        let user = [&["ACL", "SETUSER", "bob", "reset"], &rights[..], without].concat();
+        server.ask::<()>(&user);
+        let log = format!("redis://bob:pw@{}", server.address);
+        let logged = refused(&["--log", &log, "--log-start-timeout", "100ms"]);
+        assert!(logged.contains(part), "{logged}");
+    }
+    assert_eq!(server.ask::<u64>(&["EXISTS", "fantail"]), 0);
+}
+
+/// It showed when the whole log had been read.
+#[test]
+fn an_address_that_is_taken_is_told_before_the_log_is_asked() {
+    let other = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = other.local_addr().expect("its address").to_string();
+    // It accepts, and never answers.
+    let log = format!("redis://{taken}");
+    for setting in ["listen", "ingest_listen"] {
+        let flag = format!("--{}", setting.replace('_', "-"));
+        let logged = refused(&["--log", &log, "--log-start-timeout", "1h", &flag, &taken]);
+        let said = format!("cannot listen on {taken} (`{setting}`)");
+        assert!(logged.contains(&said), "{logged}");
+    }
+}
+
 #[test]
 fn of_several_hosts_the_one_that_takes_writes_is_used() {
     let master = Server::start();

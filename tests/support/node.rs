@@ -70,12 +70,9 @@ impl Node {
 
     /// A node whose public listener has this address, for tests that start it again there.
     pub(crate) fn start_at(http: SocketAddr, flags: &[&str]) -> Self {
-        let mut command = Command::new(PROGRAM);
-        command.args(["serve", "--listen", &http.to_string()]);
-        for listener in ["--ingest-listen", "--admin-listen"] {
-            command.args([listener, "127.0.0.1:0"]);
-        }
-        Starting::spawn(command, flags).started()
+        let http = http.to_string();
+        let flags = [&["--listen", &http], flags].concat();
+        Self::begin(&flags).started()
     }
 
     /// A node that `command` starts; it needs the name of the program only.
@@ -187,10 +184,13 @@ pub(crate) struct Starting {
 }
 
 impl Starting {
+    /// Listeners that are not in the flags have free ports.
     fn on_free_ports(mut command: Command, flags: &[&str]) -> Self {
         command.arg("serve");
         for listener in ["--listen", "--ingest-listen", "--admin-listen"] {
-            command.args([listener, "127.0.0.1:0"]);
+            if !flags.contains(&listener) {
+                command.args([listener, "127.0.0.1:0"]);
+            }
         }
         Self::spawn(command, flags)
     }

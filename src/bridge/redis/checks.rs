@@ -64,12 +64,14 @@ impl Warning {
 }
 
 impl Connection {
-    /// Checks that the server does not lose the log by design, and that its ids can be followed.
+    /// Checks that the server does not lose the log by design, that its ids can be followed, and that
+    /// the user may do what a node does.
     ///
     /// # Errors
     /// [`Error::Unfit`], or a failure of the calls.
     pub async fn check(&mut self, facts: &Facts, now_unix_ms: u64) -> Result<Vec<Warning>, Error> {
         check_ids(&self.key, facts, now_unix_ms)?;
+        self.check_rights().await?;
         let mut pipeline = Pipeline::new();
         for name in ["maxmemory", "maxmemory-policy", "appendonly", "save"] {
             pipeline.cmd("CONFIG").arg("GET").arg(name);

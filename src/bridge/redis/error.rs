@@ -75,6 +75,16 @@ pub enum Unfit {
         /// The key.
         key: String,
     },
+    /// The user lacks rights.
+    #[error(
+        "the user of Redis may not call {commands} on the keys {keys}: the manual lists the rights that a node needs"
+    )]
+    Rights {
+        /// What it may not call.
+        commands: String,
+        /// On which keys.
+        keys: String,
+    },
     /// Redis would evict the log.
     #[error(
         "Redis would drop the whole log when its memory is full (`maxmemory-policy {policy}`): set `maxmemory-policy noeviction`, and bound the log with `log_events_max` and `log_bytes_max`"

@@ -20,6 +20,7 @@ mod mark;
 mod page;
 mod raw_id;
 mod reply;
+mod rights;
 mod roster;
 
 pub use address::{Address, AddressError, Host, Login};
