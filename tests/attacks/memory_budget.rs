@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use crate::frames::{INITIAL_WINDOW_SIZE, Peer, get};
-use crate::readings::{metric, resident_bytes};
+use crate::readings::{metric, resident_bytes, try_metric};
 use crate::support::http::{Connection, request};
 use crate::support::node::Node;
 use crate::support::{DEADLINE, resp, wait_until};
@@ -242,12 +242,21 @@ fn request_bodies_that_do_not_end_are_refused_before_the_node_holds_too_much() {
     attacked.gives_back("request_bodies");
 }
 
+/// Events that streams were handed, over all shards.
+fn deliveries(node: &Node) -> u64 {
+    let shards = (0..).map_while(|shard| {
+        let sample = format!("fantail_deliveries_total{{shard=\"{shard}\"}} ");
+        try_metric(node, &sample)
+    });
+    shards.sum()
+}
+
 #[test]
 fn http2_streams_that_take_nothing_hold_no_more_than_the_budget() {
     let attacked = Attacked::start();
     let node = &attacked.node;
     let mut peers: Vec<Peer> = Vec::new();
-    let mut open = 0;
+    let mut open: u32 = 0;
     while open < 600 {
         let mut peer = Peer::open(node.http, &[(INITIAL_WINDOW_SIZE, 0)]);
         for n in 0..50 {
@@ -258,8 +267,13 @@ fn http2_streams_that_take_nothing_hold_no_more_than_the_budget() {
     }
     node.wait_for_streams(open as usize);
     let data = "x".repeat(8 << 10);
-    for _ in 0..10 {
+    for n in 1..=10 {
         assert_eq!(node.publish("a", &data), i64::from(open));
+        // One by one: events of one turn are one piece of memory, which all streams share, and a
+        // piece that is alone in its queue is accepted whatever its size.
+        wait_until("it is handed over, or refused", || {
+            deliveries(node) == n * u64::from(open) || attacked.refused("stream_bodies") > 0
+        });
     }
     attacked.stays_within_budget("stream_bodies");
     drop(peers);

@@ -40,8 +40,12 @@ pub(crate) fn open_files(node: &Node) -> usize {
 
 /// The value of one sample of `/metrics`, such as `fantail_ingest_connections`.
 pub(crate) fn metric(node: &Node, sample: &str) -> u64 {
+    try_metric(node, sample).unwrap_or_else(|| panic!("there is no {sample}"))
+}
+
+/// The same; `None` if there is no such sample.
+pub(crate) fn try_metric(node: &Node, sample: &str) -> Option<u64> {
     let page = node.admin_get("/metrics").body;
-    let line = page.lines().find_map(|line| line.strip_prefix(sample));
-    let value = line.unwrap_or_else(|| panic!("no {sample} in {page}"));
-    value.trim().parse::<f64>().expect("a number") as u64
+    let value = page.lines().find_map(|line| line.strip_prefix(sample))?;
+    Some(value.trim().parse::<f64>().expect("a number") as u64)
 }
