@@ -1,7 +1,7 @@
 //! What an operator may do about a failure, by the words of the system, of TLS and of Redis.
 
 /// Words of a failure, and what may be wrong.
-const ADVICE: [(&str, &str); 10] = [
+const ADVICE: [(&str, &str); 11] = [
     (
         "certificate not valid for name",
         "the address has to have a name of the certificate",
@@ -22,11 +22,12 @@ const ADVICE: [(&str, &str); 10] = [
         "NOPERM",
         "`ACL LOG` of Redis says which right the user lacks, and the manual lists those that a node needs",
     ),
-    (
-        "unknown command 'SENTINEL'",
-        "it is no Sentinel, whose usual port is 26379",
-    ),
+    ("unknown command 'SENTINEL'", NO_SENTINEL),
+    // As servers before version 7 say it.
+    ("unknown command `SENTINEL`", NO_SENTINEL),
 ];
+
+const NO_SENTINEL: &str = "it is no Sentinel, whose usual port is 26379";
 
 /// A server that has ended a connection before it answered.
 const ENDED: &str = "the server has ended the connection at once: its `protected-mode` may refuse this host, or it may expect TLS (`rediss://`)";
