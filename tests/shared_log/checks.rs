@@ -149,7 +149,19 @@ fn rights_that_are_needed_later_than_at_the_start_are_checked_at_the_start() {
     let rights = ["on", ">pw", "~fantail", "~{fantail}:*", "+@all"];
     for (without, part) in [
         (&["-eval"][..], "'eval'"),
-        (&["-xtrim", "-hincrby"], "may not call XTRIM, HINCRBY on"),
+        (
+            &[
+                "-xadd",
+                "-xread",
+                "-xrevrange",
+                "-xlen",
+                "-xtrim",
+                "-hincrby",
+                "-hset",
+            ],
+            "may not call XADD, XREAD, XREVRANGE, XLEN, XTRIM, HINCRBY, HSET on",
+        ),
+        (&["-xtrim"], "may not call XTRIM on"),
     ] {
         let user = [&["ACL", "SETUSER", "bob", "reset"], &rights[..], without].concat();
         server.ask::<()>(&user);

@@ -1,8 +1,8 @@
 //! The rights of the node's user.
 //!
-//! Those for reading show at the start. The others show with the first event, once a minute, or with
-//! a loss, when it is too late: a node that may write no marker of a loss is without its log from then
-//! on.
+//! Some are used, and so show, at the start. The others show with the first event, once a minute, or
+//! with a loss, when it is too late: a node that may write no marker of a loss is without its log from
+//! then on.
 
 use super::connection::Connection;
 use super::error::{Error, Unfit};
@@ -16,6 +16,8 @@ if not redis.acl_check_cmd then return lacking end
 for _, command in ipairs({
   {'XADD', KEYS[1], '*', 'name', 'value'},
   {'XREAD', 'STREAMS', KEYS[1], '0'},
+  {'XREVRANGE', KEYS[1], '+', '-'},
+  {'XLEN', KEYS[1]},
   {'XTRIM', KEYS[1], 'MINID', '0'},
   {'HINCRBY', KEYS[2], 'name', '1'},
   {'HSET', KEYS[2], 'name', 'value'}
